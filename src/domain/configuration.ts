@@ -1,0 +1,95 @@
+/** What an operator configures: sources, models, destinations, syncs, webhooks, as the rest of the code sees them. */
+import { z } from "zod";
+import { LIFECYCLE_EVENTS } from "./lifecycle.ts";
+
+/** Operations a sync can ask for (behaviour.md 2.1). `upsert` is what this version performs. */
+export const OPERATIONS = ["upsert"] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+/** A column of the model, copied into a field; or a fixed value. Exactly one mapping is the sync key (9.1). */
+export const mappingSchema = z.union([
+  z.strictObject({ column: z.string().min(1), to: z.string().min(1), key: z.boolean().optional() }),
+  z.strictObject({
+    constant: z.union([z.string(), z.number(), z.boolean(), z.null()]),
+    to: z.string().min(1),
+  }),
+]);
+export type Mapping = z.infer<typeof mappingSchema>;
+
+/** Field under which the sync key travels in a webhook body. Source: seed; behaviour.md 5.4. */
+export const KEY_FIELD = "unique_id";
+
+/** Non-secret settings of a webhook destination; names as in behaviour.md 5.1. */
+export const webhookDestinationSettings = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  method: z.enum(["POST", "PUT", "PATCH"]).default("POST"),
+  batch_size: z.int().min(1).max(10_000).default(1),
+  auth_token_header: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+$/)
+    .default("Authorization"),
+  timeout_seconds: z.int().min(1).max(120).default(30),
+  parallel_requests: z.int().min(1).max(50).default(4),
+  rate_limit_per_second: z.int().min(1).nullable().default(30),
+  test_method: z.enum(["post", "head_then_post"]).default("post"),
+});
+export type WebhookDestinationSettings = z.infer<typeof webhookDestinationSettings>;
+
+/** Secrets of a webhook destination: stored encrypted, never shown again. */
+export const webhookDestinationSecrets = z.strictObject({
+  auth_token: z.string().min(1).optional(),
+  signing_secret: z.string().min(1).optional(),
+});
+export type WebhookDestinationSecrets = z.infer<typeof webhookDestinationSecrets>;
+
+/** Where a Postgres source is; the password stands in `secret` with the rest of the address. */
+export interface Source {
+  id: number;
+  workspaceId: number;
+  name: string;
+  type: "postgres";
+  /** postgres:// address with its password, decrypted: never logged, never in an event or an error. */
+  url: string;
+}
+
+/** What a sync reads: one SELECT, or a table or view. */
+export type SyncObject =
+  | { type: "model"; modelId: number; name: string; query: string }
+  | { type: "table"; schema: string; table: string };
+
+export interface Destination {
+  id: number;
+  workspaceId: number;
+  name: string;
+  type: "webhook";
+  settings: WebhookDestinationSettings;
+  /** Decrypted: never logged, never in an event or an error. */
+  secrets: WebhookDestinationSecrets;
+}
+
+export interface Sync {
+  id: number;
+  workspaceId: number;
+  /** Name in the configuration, unique in the workspace. */
+  name: string;
+  /** sync_configuration_name of the webhook body; null when unlabelled. */
+  label: string | null;
+  object: SyncObject;
+  operation: Operation;
+  mappings: readonly Mapping[];
+  source: Source;
+  destination: Destination;
+}
+
+/** A subscriber's endpoint. */
+export interface Webhook {
+  id: number;
+  workspaceId: number;
+  name: string;
+  endpoint: string;
+  events: readonly (typeof LIFECYCLE_EVENTS)[number][];
+  enabled: boolean;
+  createdAt: Date;
+  /** Decrypted signing secret, `whsec_` and base64 of 32 bytes: never logged, never in an event or an error. */
+  secret: string;
+}

@@ -1,0 +1,314 @@
+/** Our Postgres: the tables as Kysely sees them, and how a connection pool to them is opened. */
+import { type ColumnType, type Generated, type JSONColumnType, Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
+import type { Mapping } from "../domain/configuration.ts";
+
+type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
+type Json<T extends object> = JSONColumnType<T, string, string>;
+
+interface Configured {
+  id: Generated<number>;
+  version: Generated<number>;
+  created_at: Generated<Timestamp>;
+  updated_at: Generated<Timestamp>;
+}
+
+export interface WorkspaceTable extends Configured {
+  name: string;
+}
+
+export interface SourceTable extends Configured {
+  workspace_id: number;
+  name: string;
+  type: string;
+  settings: Json<Record<string, unknown>>;
+  /** Encrypted by src/security/secretBox.ts. */
+  secret: string;
+}
+
+export interface ModelTable extends Configured {
+  workspace_id: number;
+  source_id: number;
+  name: string;
+  query: string;
+}
+
+export interface DestinationTable extends Configured {
+  workspace_id: number;
+  name: string;
+  type: string;
+  settings: Json<Record<string, unknown>>;
+  /** Encrypted by src/security/secretBox.ts. */
+  secret: string;
+  last_test_succeeded: boolean | null;
+  last_tested_at: Timestamp | null;
+}
+
+export interface SyncTable extends Configured {
+  workspace_id: number;
+  name: string;
+  label: string | null;
+  source_id: number;
+  model_id: number | null;
+  table_schema: string | null;
+  table_name: string | null;
+  destination_id: number;
+  operation: string;
+  mappings: Json<Mapping[]>;
+}
+
+export interface WebhookTable extends Configured {
+  workspace_id: number;
+  name: string;
+  description: string | null;
+  endpoint: string;
+  events: string[];
+  enabled: Generated<boolean>;
+  /** Encrypted by src/security/secretBox.ts. */
+  secret: string;
+}
+
+export interface OutboxTable {
+  id: Generated<number>;
+  event_id: string;
+  workspace_id: number;
+  kind: string;
+  object_id: number;
+  change: "created" | "updated" | "deleted";
+  version: number;
+  data: Json<Record<string, unknown>>;
+  occurred_at: Generated<Timestamp>;
+}
+
+export interface AcceptedCommandTable {
+  workspace_id: number;
+  command_id: string;
+  run_id: number;
+  accepted_at: Generated<Timestamp>;
+}
+
+export interface SyncStateTable {
+  sync_id: number;
+  active_run_id: number | null;
+  fingerprint: string | null;
+}
+
+export type BatchOutcome = "accepted" | "rejected" | "unavailable" | "dropped";
+
+export interface BatchTable {
+  run_id: number;
+  batch_no: number;
+  sync_id: number;
+  destination_id: number;
+  records: number;
+  body: Buffer | null;
+  body_sha256: string;
+  keys: string[] | null;
+  hashes: string[] | null;
+  outcome: BatchOutcome | null;
+  status_message: string | null;
+  settled_at: Timestamp | null;
+}
+
+export interface PlanTable {
+  run_id: number;
+  source_record_count: number;
+  updates: number;
+  invalids: number;
+  batches: number;
+}
+
+export interface InvalidRowTable {
+  run_id: number;
+  identifier: string | null;
+  status: "NULL" | "DUPLICATE" | "INVALID";
+  rows: number;
+}
+
+export interface CheckpointTable {
+  stream: string;
+  last_sequence: number;
+  stream_created: Timestamp;
+}
+
+export interface RunReadModel {
+  id: number;
+  workspace_id: number;
+  sync_id: number;
+  sync_name: string;
+  command_id: string;
+  status: "queued" | "working" | "completed" | "failed";
+  state: string;
+  version: number;
+  trigger_tag: string;
+  trigger_detail: string;
+  destination_id: number | null;
+  full_sync: boolean;
+  full_sync_reasons: string[];
+  canceled: boolean;
+  source_record_count: number | null;
+  source_record_updates: number | null;
+  source_record_deletes: number | null;
+  source_record_invalids: number | null;
+  batches: number | null;
+  records_processed: number | null;
+  records_updated: number | null;
+  records_failed: number | null;
+  error_code: string | null;
+  error_message: string | null;
+  error_detail: string | null;
+  created_at: Timestamp;
+  started_at: Timestamp | null;
+  completed_at: Timestamp | null;
+  updated_at: Timestamp;
+}
+
+export interface DeliveryReadModel {
+  id: string;
+  workspace_id: number;
+  target_kind: "webhook" | "destination";
+  target_id: number;
+  sync_id: number;
+  run_id: number;
+  event: string | null;
+  event_id: string | null;
+  records: number;
+  payload: string | null;
+  payload_sha256: string;
+  state: "pending" | "retrying" | "delivered" | "dead";
+  version: number;
+  attempts: number;
+  http_status: number | null;
+  error: string | null;
+  death_reason: string | null;
+  next_attempt_at: Timestamp | null;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+  ended_at: Timestamp | null;
+}
+
+export interface AttemptReadModel {
+  target_kind: "webhook" | "destination";
+  target_id: number;
+  delivery_id: string;
+  attempt: number;
+  started_at: Timestamp;
+  duration_ms: number;
+  http_status: number | null;
+  error: string | null;
+}
+
+export interface BatchReadModel {
+  run_id: number;
+  batch_no: number;
+  delivery_id: string;
+  destination_id: number;
+  records: number;
+  payload_sha256: string;
+  state: DeliveryReadModel["state"];
+  attempts: number;
+  http_status: number | null;
+  error: string | null;
+  created_at: Timestamp;
+  ended_at: Timestamp | null;
+}
+
+export interface SyncReadModel {
+  id: number;
+  workspace_id: number;
+  name: string;
+  settings: Json<Record<string, unknown>>;
+  status: "ready" | "up to date" | "failing";
+  last_run_id: number | null;
+  last_run_at: Timestamp | null;
+  deleted: Generated<boolean>;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface WebhookReadModel {
+  id: number;
+  workspace_id: number;
+  name: string;
+  settings: Json<Record<string, unknown>>;
+  last_success_at: Timestamp | null;
+  last_failure_at: Timestamp | null;
+  deleted: Generated<boolean>;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface ConfigChangeReadModel {
+  event_id: string;
+  workspace_id: number;
+  kind: string;
+  object_id: number;
+  change: "created" | "updated" | "deleted";
+  version: number;
+  name: string;
+  actor: string;
+  settings: Json<Record<string, unknown>>;
+  occurred_at: Timestamp;
+}
+
+export interface RefusedCommandReadModel {
+  command_id: string;
+  workspace_id: number;
+  subject: string;
+  code: string;
+  message: string;
+  run_id: number | null;
+  occurred_at: Timestamp;
+}
+
+/** Every table, by the name that stands in SQL. */
+export interface Database {
+  "egret.workspaces": WorkspaceTable;
+  "egret.sources": SourceTable;
+  "egret.models": ModelTable;
+  "egret.destinations": DestinationTable;
+  "egret.syncs": SyncTable;
+  "egret.webhooks": WebhookTable;
+  "egret.outbox": OutboxTable;
+  "egret.accepted_commands": AcceptedCommandTable;
+  "egret.sync_states": SyncStateTable;
+  "egret.batches": BatchTable;
+  "egret.plans": PlanTable;
+  "egret.invalid_rows": InvalidRowTable;
+  "egret_read.checkpoints": CheckpointTable;
+  "egret_read.runs": RunReadModel;
+  "egret_read.deliveries": DeliveryReadModel;
+  "egret_read.attempts": AttemptReadModel;
+  "egret_read.batches": BatchReadModel;
+  "egret_read.syncs": SyncReadModel;
+  "egret_read.webhooks": WebhookReadModel;
+  "egret_read.config_changes": ConfigChangeReadModel;
+  "egret_read.refused_commands": RefusedCommandReadModel;
+}
+
+/** Our Postgres: Kysely for queries, the pool underneath for COPY and advisory locks. */
+export interface OpenDatabase {
+  db: Kysely<Database>;
+  pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+const INT8_OID = 20;
+
+/** Opens a pool on our Postgres. Nothing is connected until the first query. */
+export function openDatabase(url: string, options: { maxConnections?: number } = {}): OpenDatabase {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.maxConnections ?? 10,
+    application_name: "egret",
+    // Ids and counts stay below 2^53 (behaviour.md 1.1), so bigint is a number here and in JSON.
+    types: {
+      getTypeParser: (oid: number, format?: "text" | "binary") =>
+        oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format as "text"),
+    } as pg.CustomTypesConfig,
+  });
+  // An idle connection that the server ends is replaced at the next query; without a listener it would end us.
+  pool.on("error", () => undefined);
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  return { db, pool, close: () => db.destroy() };
+}

@@ -1,0 +1,34 @@
+/** Brings our Postgres to the newest schema; migrations only go forward. */
+import { promises as fs } from "node:fs";
+import path from "node:path";
+import { FileMigrationProvider, Migrator } from "kysely";
+import { Unavailable } from "../domain/errors.ts";
+import { openDatabase } from "./database.ts";
+
+const FOLDER = path.join(import.meta.dirname, "../../migrations");
+
+/**
+ * Runs the migrations that are missing and returns their names; several processes may call it at once.
+ * @throws Unavailable when a migration fails; nothing of that migration remains.
+ */
+export async function migrateToLatest(databaseUrl: string): Promise<string[]> {
+  const { db, close } = openDatabase(databaseUrl, { maxConnections: 2 });
+  try {
+    const migrator = new Migrator({
+      db,
+      provider: new FileMigrationProvider({ fs, path, migrationFolder: FOLDER }),
+      migrationTableName: "egret_migrations",
+      migrationLockTableName: "egret_migrations_lock",
+    });
+    const { error, results } = await migrator.migrateToLatest();
+    const failed = results?.find((result) => result.status === "Error");
+    if (error !== undefined) {
+      const which = failed === undefined ? "before the first migration" : `in ${failed.migrationName}`;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Unavailable(`migrating the database failed ${which}: ${reason}`, { cause: error });
+    }
+    return (results ?? []).map((result) => result.migrationName);
+  } finally {
+    await close();
+  }
+}

@@ -1,0 +1,32 @@
+/** What an attempt at a target can come to, and the contract by which the delivery worker makes one. */
+import type { PendingData } from "./deliveryActor.ts";
+
+/** Outcome of one HTTP request, without any body: it goes into the log as it is (I11). */
+export type AttemptOutcome =
+  | { kind: "accepted"; httpStatus: number }
+  | { kind: "refused"; httpStatus: number; error: string; statusMessage: string }
+  | {
+      kind: "failed";
+      httpStatus: number | null;
+      error: string;
+      delayMs?: number | undefined;
+      rateLimited?: boolean;
+    }
+  | { kind: "dropped"; reason: "target_deleted" | "target_disabled" | "run_ended" };
+
+/** How a delivery ended, told to who owns it. `statusMessage` may quote the target and stays out of the log. */
+export interface Ending {
+  pending: PendingData;
+  outcome: "accepted" | "rejected" | "unavailable" | "dropped";
+  statusMessage: string | null;
+}
+
+/** One kind of target: destinations take batches, webhooks take lifecycle events. */
+export interface Target {
+  /** How many attempts at this target may be under way in one process. */
+  slots(pending: PendingData): Promise<number>;
+  /** Sends one request. Every expected outcome is a value; a throw means that nothing was sent. */
+  attempt(pending: PendingData, attempt: number): Promise<AttemptOutcome>;
+  /** Called when the delivery has ended; safe to call twice. */
+  settle(ending: Ending): Promise<void>;
+}

@@ -1,0 +1,131 @@
+/** The loading phase: batches become deliveries a few at a time, and the run waits until each has ended. */
+import type { EventData } from "../domain/event.ts";
+import { DESTINATION_RETRY_DELAYS_MS } from "../domain/retryPolicy.ts";
+import type { LogConnection } from "../log/connection.ts";
+import type { EventLog } from "../log/eventLog.ts";
+import { createDelivery } from "./deliveryActor.ts";
+import { onSettled } from "./runHints.ts";
+import type { LoadTotals, PlannedBatch, RunSession } from "./runSession.ts";
+
+export interface Loading {
+  connection: LogConnection;
+  log: EventLog;
+  session: RunSession;
+  ids: { workspace_id: number; sync_id: number; sync_run_id: number };
+  destinationId: number;
+  signal: AbortSignal;
+  onProgress(totals: LoadTotals): void;
+}
+
+/** Batches that are deliveries at one time: enough to keep every slot of a destination busy. */
+const WINDOW = 32;
+/** Hints can be lost: then the outcomes are read after this time, ms. */
+const RECOUNT_MS = 1_000;
+/** Without a timeout of its own here: the destination's settings hold at the time of the attempt. */
+const DESTINATION_TIMEOUT_MS = 30_000;
+
+/**
+ * Feeds the plan's batches to the delivery workers. Returns when none is open, or, once the destination was
+ * given up, when those under way have ended; the rest of the plan is then left for the next run's diff.
+ */
+export async function loadBatches(loading: Loading): Promise<LoadTotals> {
+  const { connection, session, ids, signal } = loading;
+  const outstanding = new Set<number>();
+  const waiter = new Waiter(signal);
+  const stopHints = onSettled(connection, ids.sync_run_id, (batchNos) => {
+    for (const batchNo of batchNos) outstanding.delete(batchNo);
+    waiter.wake();
+  });
+  let fed = 0;
+  let exhausted = false;
+  let countedAt = 0;
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      let totals: LoadTotals | null = null;
+      if (Date.now() - countedAt >= RECOUNT_MS || (exhausted && outstanding.size === 0)) {
+        totals = await session.totals();
+        countedAt = Date.now();
+        loading.onProgress(totals);
+        await forgetSettled(session, outstanding);
+        if (totals.unavailableBatches > 0) exhausted = true;
+        if (outstanding.size === 0 && (exhausted || totals.open === 0)) return totals;
+      }
+      if (!exhausted && outstanding.size <= WINDOW / 2) {
+        const batches = await session.openBatches(fed, WINDOW - outstanding.size);
+        for (const { batchNo } of batches) outstanding.add(batchNo);
+        await Promise.all(batches.map((batch) => createDelivery(loading.log, batchDelivery(loading, batch))));
+        fed = batches.at(-1)?.batchNo ?? fed;
+        exhausted = batches.length === 0;
+        continue;
+      }
+      if (outstanding.size > 0) await waiter.wait(RECOUNT_MS);
+    }
+  } finally {
+    stopHints();
+    waiter.close();
+  }
+}
+
+async function forgetSettled(session: RunSession, outstanding: Set<number>): Promise<void> {
+  if (outstanding.size === 0) return;
+  const open = new Set(await session.stillOpen([...outstanding]));
+  for (const batchNo of outstanding) if (!open.has(batchNo)) outstanding.delete(batchNo);
+}
+
+/** Id of a batch's delivery, equal to its Idempotency-Key: the same over retries and restarts (I5). */
+export function batchDeliveryId(runId: number, batchNo: number): string {
+  return `${runId}-${batchNo}`;
+}
+
+function batchDelivery({ ids, destinationId }: Loading, batch: PlannedBatch): EventData<"delivery.pending"> {
+  return {
+    ...ids,
+    target_kind: "destination",
+    target_id: destinationId,
+    delivery_id: batchDeliveryId(ids.sync_run_id, batch.batchNo),
+    fact: "created",
+    event: null,
+    event_id: null,
+    retry_delays_ms: [...DESTINATION_RETRY_DELAYS_MS],
+    timeout_ms: DESTINATION_TIMEOUT_MS,
+    records: batch.records,
+    payload: null,
+    payload_sha256: batch.bodySha256,
+  };
+}
+
+/** Waits for a wake-up or a time, whichever comes first; an abort ends the wait. */
+class Waiter {
+  readonly #signal: AbortSignal;
+  #resolve: () => void = () => undefined;
+  #woken = false;
+  readonly #onAbort = () => this.wake();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort);
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#resolve();
+  }
+
+  async wait(ms: number): Promise<void> {
+    if (!this.#woken && !this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#resolve = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#woken = false;
+  }
+
+  close(): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+  }
+}

@@ -1,0 +1,47 @@
+/** Unstored messages by which workers nudge each other and show progress; losing one costs a moment, never a fact. */
+import type { LogConnection } from "../log/connection.ts";
+
+/** How far a run is, for people who watch; the truth is in the events. */
+export interface RunProgress {
+  workspace_id: number;
+  sync_id: number;
+  sync_run_id: number;
+  phase: "snapshotting" | "diffing" | "loading" | "committing";
+  rows_read: number;
+  records_planned: number | null;
+  records_sent: number | null;
+  records_failed: number | null;
+}
+
+/** Says how far a run is on `<prefix>.progress.<workspace>.<sync>.<run>`. */
+export function publishProgress({ nc, topology }: LogConnection, progress: RunProgress): void {
+  if (nc.isClosed()) return;
+  const { workspace_id, sync_id, sync_run_id } = progress;
+  nc.publish(
+    `${topology.prefix}.progress.${workspace_id}.${sync_id}.${sync_run_id}`,
+    JSON.stringify(progress),
+  );
+}
+
+/** Tells the worker of a run that batches of it have an outcome now. */
+export function publishSettled(
+  { nc, topology }: LogConnection,
+  runId: number,
+  batchNos: readonly number[],
+): void {
+  if (!nc.isClosed()) nc.publish(`${topology.prefix}.hints.settled.${runId}`, JSON.stringify(batchNos));
+}
+
+/** Calls `onSettled` with batches that have an outcome now; returns how to stop. */
+export function onSettled(
+  { nc, topology }: LogConnection,
+  runId: number,
+  onBatches: (batchNos: number[]) => void,
+): () => void {
+  const subscription = nc.subscribe(`${topology.prefix}.hints.settled.${runId}`, {
+    callback: (error, message) => {
+      if (error === null) onBatches(message.json<number[]>());
+    },
+  });
+  return () => subscription.unsubscribe();
+}

@@ -1,0 +1,48 @@
+/** What a run's steps ask of the sync engine while one worker has the run. */
+
+/** A batch of the plan, ready to become a delivery. */
+export interface PlannedBatch {
+  batchNo: number;
+  records: number;
+  bodySha256: string;
+}
+
+/** What the destination made of the batches so far; `open` ones have no outcome yet. */
+export interface LoadTotals {
+  open: number;
+  acceptedRecords: number;
+  rejectedRecords: number;
+  unavailableBatches: number;
+  /** Why the first unavailable batch was given up; null when none was. */
+  unavailableMessage: string | null;
+}
+
+/** One run in the hands of one worker: the database's lock on it is held until `close`. */
+export interface RunSession {
+  check(forceFullSync: boolean): Promise<{ destinationId: number; fullSync: boolean; reasons: string[] }>;
+  /** Reads keys and hashes of the model; `onProgress` hears the rows read so far. */
+  snapshot(onProgress: (rows: number) => void): Promise<{ sourceRecordCount: number }>;
+  /** Writes the plan down; reads the model again first when the snapshot died with another worker. */
+  plan(facts: { fullSync: boolean; syncRunAt: Date }): Promise<{
+    sourceRecordCount: number;
+    updates: number;
+    deletes: number;
+    invalids: number;
+    batches: number;
+  }>;
+  /** The first batches without an outcome after `afterBatchNo`, in order. */
+  openBatches(afterBatchNo: number, limit: number): Promise<PlannedBatch[]>;
+  /** Those of the given batches that have no outcome yet. */
+  stillOpen(batchNos: readonly number[]): Promise<number[]>;
+  totals(): Promise<LoadTotals>;
+  /** Makes the mapping of this run the one that the sync's state stands for. */
+  commit(): Promise<void>;
+  /** Frees the sync for its next run and drops what only this run needed; safe to call twice. */
+  release(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens runs. `open` answers null while another worker has the run. */
+export interface RunEngine {
+  open(run: { workspaceId: number; syncId: number; runId: number }): Promise<RunSession | null>;
+}
