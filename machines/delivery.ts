@@ -28,6 +28,7 @@ export interface DeliveryContext {
 }
 
 const machine = setup({
+  // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- xstate infers its types from this cast
   types: {} as { context: DeliveryContext; events: DeliveryFact; input: DeliveryInput | undefined },
   guards: {
     isNext: ({ context, event }) => "attempt" in event && event.attempt === context.attempts + 1,

@@ -117,10 +117,10 @@ export class EventLog {
     if (!isConflict && !(error instanceof Unavailable)) throw error;
     const last = await this.last(aggregate).catch((readError: unknown) => {
       if (isConflict || Date.now() > deadline || this.#nc.isClosed()) throw readError;
-      return undefined;
+      return null;
     });
-    if (last != null && isJustAppended(last.event, event.id)) return last;
-    if (last != null && last.event.version >= event.version) {
+    if (last !== null && isJustAppended(last.event, event.id)) return last;
+    if (last !== null && last.event.version >= event.version) {
       const history = await this.load(aggregate);
       const ours = history.find((stored) => isJustAppended(stored.event, event.id));
       if (ours !== undefined) return ours;

@@ -32,7 +32,7 @@ function nextBatch(jsm: JetStreamManager, stream: string, options: DirectBatchOp
       else if (done.err === undefined || NOT_FOUND.test(done.err.message)) resolve(messages);
       else reject(new Unavailable("the log cannot be read now", { cause: done.err }));
     };
-    jsm.direct.getBatch(stream, { ...options, callback } as DirectBatchOptions).catch((cause: unknown) => {
+    jsm.direct.getBatch(stream, Object.assign(options, { callback })).catch((cause: unknown) => {
       reject(new Unavailable(`the log cannot be read now: ${toError(cause).message}`, { cause }));
     });
   });

@@ -9,8 +9,8 @@ type Json<T extends object> = JSONColumnType<T, string, string>;
 interface Configured {
   id: Generated<number>;
   version: Generated<number>;
-  created_at: Generated<Timestamp>;
-  updated_at: Generated<Timestamp>;
+  created_at: Timestamp;
+  updated_at: Timestamp;
 }
 
 export interface WorkspaceTable extends Configured {
@@ -77,14 +77,14 @@ export interface OutboxTable {
   change: "created" | "updated" | "deleted";
   version: number;
   data: Json<Record<string, unknown>>;
-  occurred_at: Generated<Timestamp>;
+  occurred_at: Timestamp;
 }
 
 export interface AcceptedCommandTable {
   workspace_id: number;
   command_id: string;
   run_id: number;
-  accepted_at: Generated<Timestamp>;
+  accepted_at: Timestamp;
 }
 
 export interface SyncStateTable {

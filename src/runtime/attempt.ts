@@ -1,18 +1,26 @@
 /** What an attempt at a target can come to, and the contract by which the delivery worker makes one. */
 import type { PendingData } from "./deliveryActor.ts";
 
-/** Outcome of one HTTP request, without any body: it goes into the log as it is (I11). */
-export type AttemptOutcome =
+/** When the request itself began and how long the answer took, without any wait for a place before it. */
+export interface AttemptTiming {
+  startedAt: Date;
+  durationMs: number;
+}
+
+/** Outcome of one attempt, without any body: it goes into the log as it is (I11). */
+export type AttemptOutcome = (AttemptTiming & RequestOutcome) | Dropped;
+
+/** What came of a request that was made. `statusMessage` may quote the target and stays out of the log. */
+export type RequestOutcome =
   | { kind: "accepted"; httpStatus: number }
   | { kind: "refused"; httpStatus: number; error: string; statusMessage: string }
-  | {
-      kind: "failed";
-      httpStatus: number | null;
-      error: string;
-      delayMs?: number | undefined;
-      rateLimited?: boolean;
-    }
-  | { kind: "dropped"; reason: "target_deleted" | "target_disabled" | "run_ended" };
+  | { kind: "failed"; httpStatus: number | null; error: string; delayMs?: number };
+
+/** No request was made: nobody wants this delivery any more. */
+export interface Dropped {
+  kind: "dropped";
+  reason: "target_deleted" | "target_disabled" | "run_ended";
+}
 
 /** How a delivery ended, told to who owns it. `statusMessage` may quote the target and stays out of the log. */
 export interface Ending {

@@ -102,26 +102,11 @@ export class DeliveryWorker {
     { target, dueAt }: { target: Target; dueAt: number | null },
   ): Promise<WorkResult> {
     const attempt = deliveryContext(actor.snapshot).attempts + 1;
-    const startedAt = this.#now();
-    const started = performance.now();
     const outcome = await target.attempt(pending, attempt);
-    const durationMs = Math.round((performance.now() - started) * 1000) / 1000;
-    const { draft, decision } = this.#draft(pending, actor, { outcome, attempt, startedAt, durationMs });
+    const { draft, decision } = this.#draft(pending, actor, { outcome, attempt });
     const next = await record(this.#log, actor, { decision, draft });
     this.#logger.info(
-      {
-        delivery: pending.delivery_id,
-        target: `${pending.target_kind}/${pending.target_id}`,
-        run: pending.sync_run_id,
-        event: pending.event,
-        attempt,
-        outcome: outcome.kind,
-        state: decision.state,
-        http_status: "httpStatus" in outcome ? outcome.httpStatus : null,
-        error: "error" in outcome ? outcome.error : null,
-        duration_ms: durationMs,
-        lateness_ms: dueAt === null ? null : startedAt - dueAt,
-      },
+      canonicalLine(pending, { outcome, attempt, state: decision.state, dueAt }),
       "delivery.attempted",
     );
     if (next.event.type === "delivery.retrying") {
@@ -134,9 +119,8 @@ export class DeliveryWorker {
   #draft(
     pending: PendingData,
     actor: Actor,
-    made: { outcome: AttemptOutcome; attempt: number; startedAt: number; durationMs: number },
+    { outcome, attempt }: { outcome: AttemptOutcome; attempt: number },
   ): { draft: Omit<EventDraft, "state">; decision: ReturnType<typeof decide> } {
-    const { outcome, attempt } = made;
     const fact = factOf(outcome, attempt);
     const decision = decide(actor.snapshot, fact);
     const ids = {
@@ -147,21 +131,15 @@ export class DeliveryWorker {
       sync_id: pending.sync_id,
       sync_run_id: pending.sync_run_id,
     };
-    const request = {
-      attempt,
-      started_at: new Date(made.startedAt).toISOString(),
-      duration_ms: made.durationMs,
-      http_status: "httpStatus" in outcome ? outcome.httpStatus : null,
-      error: "error" in outcome ? outcome.error : null,
-    };
+    const request = requestFacts(outcome, attempt);
     const draft = (type: EventDraft["type"], data: EventDraft["data"]) => ({
       decision,
       draft: { type, machine: DELIVERY_MACHINE, data } as Omit<EventDraft, "state">,
     });
-    if (decision.state === "delivered") {
+    if (request !== null && decision.state === "delivered") {
       return draft("delivery.delivered", { ...ids, fact: "attempt.accepted", ...request });
     }
-    if (decision.state === "retrying") {
+    if (request !== null && decision.state === "retrying") {
       const delayMs = decision.delayMs ?? 0;
       // The wait runs from the end of the failed attempt (behaviour.md 6.7).
       const dueAt = new Date(this.#now() + delayMs).toISOString();
@@ -174,12 +152,11 @@ export class DeliveryWorker {
       });
     }
     const reason = deliveryContext(decision.snapshot).deathReason ?? "exhausted";
-    const unsent = { attempt: null, started_at: null, duration_ms: null, http_status: null, error: null };
     const data: EventData<"delivery.dead"> = {
       ...ids,
       fact: fact.type as EventData<"delivery.dead">["fact"],
       reason,
-      ...(fact.type === "delivery.dropped" ? unsent : request),
+      ...(request ?? { attempt: null, started_at: null, duration_ms: null, http_status: null, error: null }),
     };
     return draft("delivery.dead", data);
   }
@@ -200,6 +177,40 @@ function factOf(outcome: AttemptOutcome, attempt: number): DeliveryFact {
     case "dropped":
       return { type: "delivery.dropped", reason: outcome.reason };
   }
+}
+
+/** The request as the event tells it; null when none was made. */
+function requestFacts(outcome: AttemptOutcome, attempt: number) {
+  if (outcome.kind === "dropped") return null;
+  return {
+    attempt,
+    started_at: outcome.startedAt.toISOString(),
+    duration_ms: Math.round(outcome.durationMs * 1000) / 1000,
+    http_status: outcome.httpStatus,
+    error: outcome.kind === "accepted" ? null : outcome.error,
+  };
+}
+
+/** One line per attempt with everything that an operator asks for. */
+function canonicalLine(
+  pending: PendingData,
+  made: { outcome: AttemptOutcome; attempt: number; state: string; dueAt: number | null },
+): object {
+  const { outcome, attempt, state, dueAt } = made;
+  return {
+    delivery: pending.delivery_id,
+    target: `${pending.target_kind}/${pending.target_id}`,
+    run: pending.sync_run_id,
+    event: pending.event,
+    records: pending.records,
+    outcome: outcome.kind,
+    state,
+    lateness_ms: dueAt === null || outcome.kind === "dropped" ? null : outcome.startedAt.getTime() - dueAt,
+    ...(requestFacts(outcome, attempt) ?? {
+      attempt,
+      reason: outcome.kind === "dropped" ? outcome.reason : null,
+    }),
+  };
 }
 
 /** The ending as the last event tells it, so that a settle repeated after a crash says the same. */

@@ -13,6 +13,8 @@ export interface Loading {
   session: RunSession;
   ids: { workspace_id: number; sync_id: number; sync_run_id: number };
   destinationId: number;
+  /** How long the destination has for one batch, ms. */
+  timeoutMs: number;
   signal: AbortSignal;
   onProgress(totals: LoadTotals): void;
 }
@@ -21,8 +23,6 @@ export interface Loading {
 const WINDOW = 32;
 /** Hints can be lost: then the outcomes are read after this time, ms. */
 const RECOUNT_MS = 1_000;
-/** Without a timeout of its own here: the destination's settings hold at the time of the attempt. */
-const DESTINATION_TIMEOUT_MS = 30_000;
 
 /**
  * Feeds the plan's batches to the delivery workers. Returns when none is open, or, once the destination was
@@ -78,7 +78,10 @@ export function batchDeliveryId(runId: number, batchNo: number): string {
   return `${runId}-${batchNo}`;
 }
 
-function batchDelivery({ ids, destinationId }: Loading, batch: PlannedBatch): EventData<"delivery.pending"> {
+function batchDelivery(
+  { ids, destinationId, timeoutMs }: Loading,
+  batch: PlannedBatch,
+): EventData<"delivery.pending"> {
   return {
     ...ids,
     target_kind: "destination",
@@ -88,7 +91,7 @@ function batchDelivery({ ids, destinationId }: Loading, batch: PlannedBatch): Ev
     event: null,
     event_id: null,
     retry_delays_ms: [...DESTINATION_RETRY_DELAYS_MS],
-    timeout_ms: DESTINATION_TIMEOUT_MS,
+    timeout_ms: timeoutMs,
     records: batch.records,
     payload: null,
     payload_sha256: batch.bodySha256,

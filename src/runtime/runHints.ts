@@ -45,3 +45,18 @@ export function onSettled(
   });
   return () => subscription.unsubscribe();
 }
+
+/** Calls `onMessage` with the progress of a run as its worker tells it; returns how to stop. */
+export function onProgress(
+  { nc, topology }: LogConnection,
+  run: { workspaceId: number; syncId: number; runId: number },
+  onMessage: (progress: RunProgress) => void,
+): () => void {
+  const subject = `${topology.prefix}.progress.${run.workspaceId}.${run.syncId}.${run.runId}`;
+  const subscription = nc.subscribe(subject, {
+    callback: (error, message) => {
+      if (error === null) onMessage(message.json<RunProgress>());
+    },
+  });
+  return () => subscription.unsubscribe();
+}

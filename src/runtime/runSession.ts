@@ -30,6 +30,8 @@ export interface RunSession {
     invalids: number;
     batches: number;
   }>;
+  /** How long the destination has for one batch, ms. */
+  destinationTimeoutMs(): Promise<number>;
   /** The first batches without an outcome after `afterBatchNo`, in order. */
   openBatches(afterBatchNo: number, limit: number): Promise<PlannedBatch[]>;
   /** Those of the given batches that have no outcome yet. */

@@ -83,7 +83,17 @@ const load: Step = async (run) => {
       records_failed: totals.rejectedRecords,
     });
   const destinationId = history.data("sync.checked")?.destination_id ?? 0;
-  const totals = await loadBatches({ connection, log, session, ids, destinationId, signal, onProgress });
+  const timeoutMs = await session.destinationTimeoutMs();
+  const totals = await loadBatches({
+    connection,
+    log,
+    session,
+    ids,
+    destinationId,
+    timeoutMs,
+    signal,
+    onProgress,
+  });
   if (totals.unavailableBatches > 0) throw unavailable(totals.unavailableMessage);
   return {
     type: "sync.loaded",
@@ -113,7 +123,9 @@ const commit: Step = async ({ history, session }) => {
   };
 };
 
-const conclude: Step = async ({ history }) => {
+const conclude: Step = async ({ history, session }) => {
+  // First: whoever sees the run's last event may trigger the sync again at once.
+  await session.release();
   const completed = history.data("sync.completed");
   const from = history.at("sync.started") ?? history.at("sync.triggered");
   const to = history.at("sync.completed");
@@ -131,7 +143,7 @@ const conclude: Step = async ({ history }) => {
   };
 };
 
-/** The step behind each effect of the run machine. `release` follows the end and leads to no fact. */
+/** The step behind each effect of the run machine. */
 export const RUN_STEPS: Readonly<Record<string, Step>> = {
   start,
   check,

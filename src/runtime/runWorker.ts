@@ -105,7 +105,6 @@ async function moveToEnd(
     );
     current = next;
   }
-  await run.session.release();
   return { kind: "done" };
 }
 

@@ -36,7 +36,7 @@ describe("run machine", () => {
   test("goes triggered, started, completed, success, and asks for one effect in each state", () => {
     const { snapshot, effects } = fold(GOOD_WAY);
     expect(snapshot.value).toEqual({ completed: "success" });
-    expect(effects).toEqual(["check", "snapshot", "plan", "load", "commit", "conclude", "release"]);
+    expect(effects).toEqual(["check", "snapshot", "plan", "load", "commit", "conclude"]);
     expect(initialTransition(syncRunMachine)[1].map((action) => action.type)).toEqual(["start"]);
   });
 

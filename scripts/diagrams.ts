@@ -1,0 +1,113 @@
+/** Draws the statecharts as Mermaid into docs/machines.md; with --check, fails when the file is not current. */
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { AnyStateMachine, AnyStateNode } from "xstate";
+import { deliveryMachine } from "../machines/delivery.ts";
+import { syncRunMachine } from "../machines/syncRun.ts";
+import { WEBHOOK_RETRY_DELAYS_MS } from "../src/domain/retryPolicy.ts";
+
+const FILE = path.join(import.meta.dirname, "../docs/machines.md");
+
+const CHARTS: { title: string; text: string; machine: AnyStateMachine }[] = [
+  {
+    title: "Run",
+    text: "One execution of a sync. Each arrow is one event in the log; `effect` is what the runtime performs on entry.",
+    machine: syncRunMachine,
+  },
+  {
+    title: "Delivery",
+    text: `One payload for one target. For lifecycle webhooks \`retryDelay\` is ${WEBHOOK_RETRY_DELAYS_MS.map((ms) => ms / 1000).join(", ")} s before retries 1 to 5.`,
+    machine: deliveryMachine,
+  },
+];
+
+const idOf = (node: AnyStateNode): string => node.path.join("_");
+const named = (actions: readonly unknown[]): string[] =>
+  actions.filter((action) => typeof action === "string");
+
+interface Arrow {
+  from: AnyStateNode;
+  to: AnyStateNode;
+  label: string;
+}
+
+function arrowsFrom(node: AnyStateNode): Arrow[] {
+  return [...node.transitions.values()].flat().flatMap((transition) => {
+    const event = transition.eventType.replace(/^xstate\.after\.(\w+).*$/, "after $1");
+    const guard = typeof transition.guard === "string" ? ` [${transition.guard}]` : "";
+    const effects = named(transition.actions).filter((action) => action === "attempt");
+    const label = [event + guard, ...effects].join(" / ");
+    return (transition.target ?? [node]).map((to) => ({ from: node, to, label }));
+  });
+}
+
+/** Mermaid draws no arrow out of a box: such an arrow leaves the box itself and says where it comes from. */
+function lifted({ from, to, label }: Arrow): { parent: AnyStateNode | undefined; line: string } {
+  if (from.parent === to.parent)
+    return { parent: from.parent, line: `${idOf(from)} --> ${idOf(to)}: ${label}` };
+  const box = from.parent as AnyStateNode;
+  return { parent: box.parent, line: `${idOf(box)} --> ${idOf(to)}: ${label} (from ${from.key})` };
+}
+
+function descendants(node: AnyStateNode): AnyStateNode[] {
+  const children = Object.values(node.states);
+  return children.concat(children.flatMap(descendants));
+}
+
+function body(node: AnyStateNode, indent: string): string[] {
+  const lines: string[] = [];
+  const initial = node.initial.target[0];
+  if (initial !== undefined) lines.push(`${indent}[*] --> ${idOf(initial)}`);
+  for (const child of Object.values(node.states)) {
+    const effect = named(child.entry).join(", ");
+    const note = effect === "" ? "" : `<br/><i>effect: ${effect}</i>`;
+    if (child.type === "compound") {
+      lines.push(
+        `${indent}state "${child.key}" as ${idOf(child)} {`,
+        ...body(child, `${indent}  `),
+        `${indent}}`,
+      );
+    } else {
+      lines.push(`${indent}state "${child.key}${note}" as ${idOf(child)}`);
+    }
+    if (child.type === "final") lines.push(`${indent}${idOf(child)} --> [*]`);
+  }
+  const own = descendants(node).flatMap(arrowsFrom).map(lifted);
+  lines.push(...own.filter(({ parent }) => parent === node).map(({ line }) => indent + line));
+  return lines;
+}
+
+function draw(): string {
+  const charts = CHARTS.map(({ title, text, machine }) =>
+    [
+      `## ${title}`,
+      "",
+      text,
+      "",
+      "```mermaid",
+      "stateDiagram-v2",
+      ...body(machine.root, "  "),
+      "```",
+      "",
+    ].join("\n"),
+  );
+  return [
+    "# The statecharts",
+    "",
+    "Drawn from `machines/` by `npm run diagrams`; do not edit.",
+    "",
+    ...charts,
+  ].join("\n");
+}
+
+const drawn = draw();
+if (process.argv.includes("--check")) {
+  const current = await readFile(FILE, "utf8").catch(() => "");
+  if (current !== drawn) {
+    console.error("docs/machines.md is not current: run `npm run diagrams`");
+    process.exitCode = 1;
+  }
+} else {
+  await writeFile(FILE, drawn);
+  console.log(`wrote ${path.relative(process.cwd(), FILE)}`);
+}

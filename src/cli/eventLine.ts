@@ -1,0 +1,95 @@
+/** Events of the log as one readable line each. */
+import type { AnyEvent } from "../domain/event.ts";
+import { clock, count, counted, duration } from "./format.ts";
+import { paint, type Style } from "./terminal.ts";
+
+/** What an event says beyond its type, in words. */
+export function eventDetails(event: AnyEvent): string {
+  switch (event.type) {
+    case "sync.triggered": {
+      const { sync_name, force_full_sync, sync_trigger_reason } = event.data;
+      const full = force_full_sync ? ", full sync asked for" : "";
+      return `${sync_name}: ${sync_trigger_reason.ui_tag}, ${sync_trigger_reason.ui_detail}${full}`;
+    }
+    case "sync.started":
+      return `by worker ${event.data.worker}`;
+    case "sync.checked":
+      return event.data.full_sync
+        ? `full sync (${event.data.full_sync_reasons.join(", ") || "asked for"})`
+        : "only what changed since the last run";
+    case "sync.snapshotted":
+      return `${counted(event.data.source_record_count, "row")} read in ${duration(event.data.duration_ms)}`;
+    case "sync.planned": {
+      const { source_record_updates, source_record_invalids, batches, duration_ms } = event.data;
+      const invalid =
+        source_record_invalids > 0 ? `, ${count(source_record_invalids)} invalid set aside` : "";
+      return `${counted(source_record_updates, "row")} to send in ${counted(batches, "batch", "batches")}${invalid} (${duration(duration_ms)})`;
+    }
+    case "sync.loaded":
+      return `${counted(event.data.records_updated, "row")} accepted, ${count(event.data.records_failed)} rejected`;
+    case "sync.completed":
+      return event.data.status === "ok"
+        ? "status ok"
+        : `status emergency: ${event.data.error_code}: ${event.data.error_message}${event.data.error_detail === null ? "" : ` (${event.data.error_detail})`}`;
+    case "sync.success":
+      return `in ${duration(event.data.duration_ms)}`;
+    case "sync.failed":
+      return `after ${duration(event.data.duration_ms)}: ${event.data.error_code}`;
+    case "delivery.pending":
+    case "delivery.retrying":
+    case "delivery.delivered":
+    case "delivery.dead":
+      return deliveryDetails(event);
+    case "config.created":
+    case "config.updated":
+    case "config.deleted":
+      return `${event.data.kind} ${event.data.name}, by ${event.data.actor}`;
+    case "command.refused":
+      return `${event.data.code}: ${event.data.message}`;
+  }
+}
+
+function deliveryDetails(event: Extract<AnyEvent, { type: `delivery.${string}` }>): string {
+  const target = `${event.data.target_kind} ${event.data.target_id}`;
+  switch (event.type) {
+    case "delivery.pending":
+      return `${event.data.event ?? counted(event.data.records, "row")} for ${target}`;
+    case "delivery.retrying": {
+      const { attempt, error, delay_ms, due_at } = event.data;
+      return `${target}: attempt ${attempt} failed (${error}); the next is due ${clock(due_at)}, in ${duration(delay_ms)}`;
+    }
+    case "delivery.delivered": {
+      const { attempt, http_status, duration_ms } = event.data;
+      return `${target}: attempt ${attempt} accepted, HTTP ${http_status} in ${duration(duration_ms)}`;
+    }
+    case "delivery.dead": {
+      const { attempt, reason, error } = event.data;
+      const last = attempt === null ? "" : ` after attempt ${attempt}`;
+      return `${target}: given up${last}, ${reason}${error === null ? "" : ` (${error})`}`;
+    }
+  }
+}
+
+const STYLES: Readonly<Record<string, Style>> = {
+  "sync.success": "green",
+  "sync.failed": "red",
+  "delivery.delivered": "green",
+  "delivery.retrying": "yellow",
+  "delivery.dead": "red",
+  "command.refused": "red",
+};
+
+/** The type of an event in its colour. */
+export function eventTitle(event: AnyEvent, width = 0): string {
+  const padded = event.type.padEnd(width);
+  const isBad = event.type === "sync.completed" && event.data.status !== "ok";
+  const style = isBad ? "red" : STYLES[event.type];
+  return style === undefined ? padded : paint(style, padded);
+}
+
+/** One event on one line: time, aggregate, version, type, details. */
+export function eventLine(event: AnyEvent): string {
+  const version = `v${event.version}`.padStart(3);
+  const title = eventTitle(event, 18);
+  return `${paint("dim", clock(event.time))} ${event.subject.padEnd(18)} ${paint("dim", version)} ${title} ${eventDetails(event)}`;
+}

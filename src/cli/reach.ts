@@ -1,0 +1,131 @@
+/** How commands find and open Postgres and NATS: the environment first, else a development server that runs here. */
+import type { Command } from "commander";
+import { sql } from "kysely";
+import { type Config, readConfig } from "../config.ts";
+import { toError, Unavailable } from "../domain/errors.ts";
+import { readDevelopmentServices } from "../embedded/services.ts";
+import { connectLog, type LogConnection } from "../log/connection.ts";
+import { EventLog } from "../log/eventLog.ts";
+import { type LogLimits, Topology } from "../log/topology.ts";
+import { type OpenDatabase, openDatabase } from "../projections/database.ts";
+import { openSecretBox, type SecretBox } from "../security/secretBox.ts";
+import { NotConfigured } from "./failures.ts";
+
+/** Options of every command that talks to the services. */
+export interface ReachOptions {
+  dir?: string;
+}
+
+/** Where the services are, as far as anything says so. */
+export interface Reach {
+  config: Config;
+  databaseUrl: string | null;
+  natsUrl: string | null;
+  secretKeys: readonly string[];
+}
+
+/** Adds the options of a command that talks to the services. */
+export function withReachOptions(command: Command): Command {
+  return command.option(
+    "--dir <folder>",
+    "folder of a running development server (else EGRET_DIR, else .egret)",
+  );
+}
+
+/** The settings, with what the command line says about the folder. */
+export function configOf(options: ReachOptions): Config {
+  const config = readConfig();
+  return options.dir === undefined ? config : { ...config, dir: options.dir };
+}
+
+/** Finds the services: what the environment names, and for the rest a development server in the folder. */
+export async function findServices(options: ReachOptions): Promise<Reach> {
+  const config = configOf(options);
+  const isComplete = config.databaseUrl !== null && config.natsUrl !== null && config.secretKeys.length > 0;
+  const running = isComplete ? undefined : await readDevelopmentServices(config.dir);
+  return {
+    config,
+    databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? null,
+    natsUrl: config.natsUrl ?? running?.natsUrl ?? null,
+    secretKeys:
+      config.secretKeys.length > 0 || running === undefined ? config.secretKeys : [running.secretKey],
+  };
+}
+
+function notConfigured(reach: Reach, what: string, variable: string): NotConfigured {
+  return new NotConfigured(
+    `egret does not know where ${what} is: ${variable} is not set, and no development server runs in ${reach.config.dir}.\n` +
+      "  Either start one in another shell:  egret start\n" +
+      "  or set EGRET_DATABASE_URL, EGRET_NATS_URL and EGRET_SECRET_KEY to say which services to use.",
+  );
+}
+
+/** @throws NotConfigured saying both ways to fix it. */
+export function databaseUrlOf(reach: Reach): string {
+  if (reach.databaseUrl !== null) return reach.databaseUrl;
+  throw notConfigured(reach, "its Postgres", "EGRET_DATABASE_URL");
+}
+
+/** @throws NotConfigured saying both ways to fix it. */
+export function natsUrlOf(reach: Reach): string {
+  if (reach.natsUrl !== null) return reach.natsUrl;
+  throw notConfigured(reach, "its NATS server", "EGRET_NATS_URL");
+}
+
+/** @throws InvalidInput when no key is set. */
+export function secretBoxOf(reach: Reach): SecretBox {
+  return openSecretBox(reach.secretKeys);
+}
+
+/** Limits of the event streams as the settings say. */
+export function logLimitsOf(config: Config): LogLimits {
+  return {
+    maxBytes: config.streamMaxBytes,
+    deliveryRetentionDays: config.deliveryRetentionDays,
+    replicas: 1,
+  };
+}
+
+/**
+ * Opens Postgres for one piece of work.
+ * @throws Unavailable when it does not answer.
+ */
+export async function withDatabase<T>(reach: Reach, use: (database: OpenDatabase) => Promise<T>): Promise<T> {
+  const database = openDatabase(databaseUrlOf(reach), { maxConnections: 4 });
+  try {
+    await sql`select 1`.execute(database.db).catch((cause: unknown) => {
+      // Node joins the failures of several addresses in an error without a message of its own.
+      const { message, code } = toError(cause) as NodeJS.ErrnoException;
+      throw new Unavailable(
+        `Egret's Postgres does not answer (${message || code}): check EGRET_DATABASE_URL`,
+        {
+          cause,
+        },
+      );
+    });
+    return await use(database);
+  } finally {
+    await database.close();
+  }
+}
+
+/** The log as commands use it. */
+export interface OpenLog {
+  connection: LogConnection;
+  log: EventLog;
+}
+
+/**
+ * Opens the log for one piece of work; no stream is made or changed.
+ * @throws Unavailable or AppError NATS_UNFIT.
+ */
+export async function withLog<T>(reach: Reach, use: (open: OpenLog) => Promise<T>): Promise<T> {
+  const connection = await connectLog(natsUrlOf(reach), new Topology(reach.config.streamPrefix), "egret cli");
+  const log = new EventLog(connection);
+  try {
+    return await use({ connection, log });
+  } finally {
+    log.close();
+    await connection.close();
+  }
+}

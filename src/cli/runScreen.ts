@@ -1,0 +1,64 @@
+/** Shows a run while it goes on: its events as lines, its progress as a bar below them. */
+import type { AnyEvent } from "../domain/event.ts";
+import type { RunProgress } from "../runtime/runHints.ts";
+import { eventDetails, eventTitle } from "./eventLine.ts";
+import { duration } from "./format.ts";
+import { progressLine, type RunView } from "./progressBar.ts";
+import { paint, type StatusLine } from "./terminal.ts";
+
+const PHASES: Readonly<Record<string, string>> = {
+  "sync.triggered": "queued",
+  "sync.started": "checking",
+  "sync.checked": "snapshotting",
+  "sync.snapshotted": "diffing",
+  "sync.planned": "loading",
+  "sync.loaded": "committing",
+};
+
+/** Takes what is heard of one run and keeps a terminal up to date. */
+export class RunScreen {
+  readonly #status: StatusLine;
+  #view: Omit<RunView, "phaseMs"> = { phase: "queued", rowsRead: null, planned: null, sent: 0, rejected: 0 };
+  #phaseSince = performance.now();
+  #firstEventMs: number | null = null;
+
+  constructor(status: StatusLine) {
+    this.#status = status;
+  }
+
+  onEvent(event: AnyEvent): void {
+    const atMs = Date.parse(event.time);
+    this.#firstEventMs ??= atMs;
+    const since = paint("dim", `+${duration(atMs - this.#firstEventMs)}`.padStart(9));
+    this.#status.print(`  ${since}  ${eventTitle(event, 16)} ${eventDetails(event)}`);
+    if (event.type === "sync.snapshotted") this.#view.rowsRead = event.data.source_record_count;
+    if (event.type === "sync.planned") this.#view.planned = event.data.source_record_updates;
+    if (event.type === "sync.loaded") this.#view.sent = event.data.records_updated;
+    const phase = PHASES[event.type];
+    if (phase === undefined) {
+      this.#status.clear();
+      return;
+    }
+    this.#enter(phase);
+    this.#draw();
+  }
+
+  onProgress(progress: RunProgress): void {
+    // A message of an earlier phase can arrive after the event that ended it.
+    if (progress.phase !== this.#view.phase) return;
+    this.#view.rowsRead = progress.rows_read;
+    this.#view.planned = progress.records_planned ?? this.#view.planned;
+    this.#view.sent = progress.records_sent ?? this.#view.sent;
+    this.#view.rejected = progress.records_failed ?? this.#view.rejected;
+    this.#draw();
+  }
+
+  #enter(phase: string): void {
+    this.#view.phase = phase;
+    this.#phaseSince = performance.now();
+  }
+
+  #draw(): void {
+    this.#status.update(progressLine({ ...this.#view, phaseMs: performance.now() - this.#phaseSince }));
+  }
+}

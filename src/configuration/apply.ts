@@ -1,0 +1,135 @@
+/** Makes a plan true, all of it or nothing, and leaves one outbox row per change for the log. */
+import { type Kysely, sql, type Transaction } from "kysely";
+import { v7 as uuidv7 } from "uuid";
+import type { ConfigKind } from "../domain/aggregate.ts";
+import { VersionConflict } from "../domain/errors.ts";
+import type { EventData } from "../domain/event.ts";
+import type { Database } from "../projections/database.ts";
+import type { SecretBox } from "../security/secretBox.ts";
+import {
+  type Change,
+  type ConfigItem,
+  changesBetween,
+  type StoredItem,
+  shownSettings,
+} from "./configItem.ts";
+import { createItem, deleteItem, updateItem } from "./itemWriter.ts";
+import type { Plan } from "./plan.ts";
+import { readStoredItems } from "./storedItems.ts";
+
+/** Any number that nothing else in Egret locks: configuration changes one at a time, so outbox ids commit in order. */
+const CONFIGURATION_LOCK = 7_236_401;
+
+/** What was done, and the secrets that were made on the way. */
+export interface Applied {
+  changes: Change[];
+  /** To be shown once: they cannot be read again. */
+  webhookSecrets: { name: string; secret: string }[];
+}
+
+interface Work {
+  trx: Transaction<Database>;
+  box: SecretBox;
+  actor: string;
+  workspaceId: number;
+  /** Ids by kind and name, of what stood before and what was created since. */
+  ids: Map<string, number>;
+  webhookSecrets: Applied["webhookSecrets"];
+}
+
+/**
+ * Applies a plan in one transaction; `actor` says who, such as `egret apply`.
+ * @throws VersionConflict when the configuration is no longer what the plan was made from; InvalidInput when a sync
+ * that goes away has a run under way. Nothing was changed then.
+ */
+export async function applyChanges(input: {
+  db: Kysely<Database>;
+  box: SecretBox;
+  plan: Plan;
+  actor: string;
+}): Promise<Applied> {
+  const { db, box, plan, actor } = input;
+  return db.transaction().execute(async (trx) => {
+    await sql`select pg_advisory_xact_lock(${CONFIGURATION_LOCK})`.execute(trx);
+    const stored = await readStoredItems(trx, box, plan.workspace);
+    const changes = changesBetween(stored, plan.items);
+    if (JSON.stringify(changes) !== JSON.stringify(plan.changes)) {
+      throw new VersionConflict(
+        `the configuration of ${plan.workspace} changed since this plan was made; nothing was applied: plan again`,
+      );
+    }
+    const ids = new Map(stored.map((item) => [itemKey(item.kind, item.name), item.id]));
+    const workspaceId = ids.get(itemKey("workspace", plan.workspace)) ?? 0;
+    const work: Work = { trx, box, actor, workspaceId, ids, webhookSecrets: [] };
+    for (const change of changes) await applyChange(work, change, { stored, wanted: plan.items });
+    return { changes, webhookSecrets: work.webhookSecrets };
+  });
+}
+
+function itemKey(kind: ConfigKind, name: string): string {
+  return `${kind} ${name}`;
+}
+
+async function applyChange(
+  work: Work,
+  change: Change,
+  { stored, wanted }: { stored: readonly StoredItem[]; wanted: readonly ConfigItem[] },
+): Promise<void> {
+  const isMeant = (item: ConfigItem): boolean => item.kind === change.kind && item.name === change.name;
+  const old = stored.find(isMeant);
+  const item = wanted.find(isMeant);
+  const writer = { ...work, idOf: (kind: ConfigKind, name: string) => idOf(work, kind, name) };
+  if (change.action === "create" && item !== undefined) {
+    const { id, webhookSecret } = await createItem(writer, item);
+    work.ids.set(itemKey(item.kind, item.name), id);
+    if (item.kind === "workspace") work.workspaceId = id;
+    if (webhookSecret !== null) work.webhookSecrets.push({ name: item.name, secret: webhookSecret });
+    await announce(work, "created", { ...item, id, version: 1 });
+  } else if (change.action === "update" && item !== undefined && old !== undefined) {
+    const version = old.version + 1;
+    await updateItem(writer, { ...item, id: old.id, version });
+    await announce(work, "updated", { ...item, id: old.id, version });
+  } else if (change.action === "delete" && old !== undefined) {
+    await deleteItem(work.trx, old);
+    await announce(work, "deleted", { ...old, version: old.version + 1 });
+  }
+}
+
+function idOf(work: Work, kind: ConfigKind, name: string): number {
+  const id = work.ids.get(itemKey(kind, name));
+  // The file's references were checked, and kinds are written before those that refer to them.
+  if (id === undefined) throw new Error(`${kind} ${name} is not written yet`);
+  return id;
+}
+
+/** The event's data: the object as it now is, and of its secrets only which there are (I11). */
+async function announce(
+  work: Work,
+  change: "created" | "updated" | "deleted",
+  item: StoredItem,
+): Promise<void> {
+  const secretsSet = Object.keys(item.secrets).sort();
+  const data: EventData<"config.created"> = {
+    workspace_id: work.workspaceId,
+    kind: item.kind,
+    object_id: item.id,
+    name: item.name,
+    actor: work.actor,
+    settings: {
+      ...shownSettings(item.settings),
+      ...(secretsSet.length > 0 ? { secrets_set: secretsSet } : {}),
+    },
+  };
+  await work.trx
+    .insertInto("egret.outbox")
+    .values({
+      event_id: uuidv7(),
+      workspace_id: work.workspaceId,
+      kind: item.kind,
+      object_id: item.id,
+      change,
+      version: item.version,
+      data: JSON.stringify(data),
+    })
+    .execute();
+}

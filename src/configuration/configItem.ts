@@ -1,0 +1,156 @@
+/** Configured objects in one form, whether declared in a file or read from our Postgres, so that they can be compared. */
+import type { ConfigKind } from "../domain/aggregate.ts";
+import type { Mapping } from "../domain/configuration.ts";
+import { redactUrl } from "../security/redact.ts";
+import type { EgretFile } from "./egretFile.ts";
+
+/** Kinds in an order in which each refers only to those before it. */
+export const KINDS = [
+  "workspace",
+  "source",
+  "model",
+  "destination",
+  "sync",
+  "webhook",
+] as const satisfies ConfigKind[];
+
+/** One configured object. Holds decrypted secrets: never logged. */
+export interface ConfigItem {
+  kind: ConfigKind;
+  name: string;
+  /** Fields as egret.yaml names them; other objects by name; no secrets. */
+  settings: Readonly<Record<string, unknown>>;
+  secrets: Readonly<Record<string, string | undefined>>;
+}
+
+/** A configured object that stands in our Postgres. */
+export interface StoredItem extends ConfigItem {
+  id: number;
+  version: number;
+}
+
+/** A field that differs. Of a secret only that it does. */
+export type FieldChange =
+  | { field: string; secret: true }
+  | { field: string; secret: false; before: unknown; after: unknown };
+
+/** What happens to one object. */
+export interface Change {
+  action: "create" | "update" | "delete" | "unchanged";
+  kind: ConfigKind;
+  name: string;
+  /** Only for an update. */
+  fields: FieldChange[];
+}
+
+/** The settings as an event or a terminal may show them: addresses without what could be a token. */
+export function shownSettings(settings: ConfigItem["settings"]): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  for (const [field, value] of Object.entries(settings)) shown[field] = shownValue(field, value);
+  return shown;
+}
+
+function shownValue(field: string, value: unknown): unknown {
+  return (field === "url" || field === "endpoint") && typeof value === "string" ? redactUrl(value) : value;
+}
+
+/** What the file declares; `mappings` holds each sync's mappings without the key, by the sync's name. */
+export function itemsOfFile(
+  file: EgretFile,
+  mappings: ReadonlyMap<string, readonly Mapping[]>,
+): ConfigItem[] {
+  const plain = { secrets: {} };
+  return [
+    { kind: "workspace", name: file.workspace, settings: {}, ...plain },
+    ...file.sources.map(({ name, type, url }) => ({
+      kind: "source" as const,
+      name,
+      settings: sourceSettings(type, url),
+      secrets: { url },
+    })),
+    ...file.models.map(({ name, source, query }) => ({
+      kind: "model" as const,
+      name,
+      settings: { source, query },
+      ...plain,
+    })),
+    ...file.destinations.map(({ name, type, settings, secrets }) => ({
+      kind: "destination" as const,
+      name,
+      settings: { type, ...settings },
+      secrets: { ...secrets },
+    })),
+    ...file.syncs.map(({ name, label, source, object, destination, operation, key }) => ({
+      kind: "sync" as const,
+      name,
+      settings: {
+        label,
+        source,
+        model: object.type === "model" ? object.model : null,
+        table: object.type === "table" ? `${object.schema}.${object.table}` : null,
+        destination,
+        operation,
+        key,
+        mappings: mappings.get(name) ?? [],
+      },
+      ...plain,
+    })),
+    ...file.webhooks.map(({ name, description, endpoint, events, enabled }) => ({
+      kind: "webhook" as const,
+      name,
+      settings: { description, endpoint, events, enabled },
+      ...plain,
+    })),
+  ];
+}
+
+/** What may be shown of a source's address: everything but user, password and options. */
+export function sourceSettings(type: string, url: string): Record<string, unknown> {
+  const { hostname, port, pathname } = new URL(url);
+  return { type, host: hostname, port: Number(port === "" ? "5432" : port), database: pathname.slice(1) };
+}
+
+/** What turns the stored objects into the wanted ones, in the order in which it can be done. */
+export function changesBetween(stored: readonly StoredItem[], wanted: readonly ConfigItem[]): Change[] {
+  const key = (item: ConfigItem): string => `${item.kind} ${item.name}`;
+  const before = new Map(stored.map((item) => [key(item), item]));
+  const after = new Set(wanted.map(key));
+  const changes: Change[] = [];
+  for (const kind of KINDS) {
+    for (const item of wanted.filter((candidate) => candidate.kind === kind)) {
+      const old = before.get(key(item));
+      const fields = old === undefined ? [] : changedFields(old, item);
+      const action = old === undefined ? "create" : fields.length === 0 ? "unchanged" : "update";
+      changes.push({ action, kind, name: item.name, fields });
+    }
+  }
+  for (const kind of KINDS.toReversed()) {
+    for (const { name } of stored.filter((item) => item.kind === kind && !after.has(key(item)))) {
+      changes.push({ action: "delete", kind, name, fields: [] });
+    }
+  }
+  return changes;
+}
+
+function changedFields(before: ConfigItem, after: ConfigItem): FieldChange[] {
+  const changes: FieldChange[] = [];
+  for (const field of new Set([...Object.keys(before.settings), ...Object.keys(after.settings)])) {
+    const [old, now] = [before.settings[field], after.settings[field]];
+    if (canonical(old) !== canonical(now)) {
+      changes.push({ field, secret: false, before: shownValue(field, old), after: shownValue(field, now) });
+    }
+  }
+  for (const field of new Set([...Object.keys(before.secrets), ...Object.keys(after.secrets)])) {
+    if (before.secrets[field] !== after.secrets[field]) changes.push({ field, secret: true });
+  }
+  return changes;
+}
+
+/** JSON with sorted keys: jsonb gives keys back in an order of its own. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value ?? null, (_, part: unknown) =>
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}

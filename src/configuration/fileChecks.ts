@@ -1,0 +1,144 @@
+/** What must hold between the parts of egret.yaml: references lead somewhere, fields are sent once, secrets stay out. */
+import { isIP } from "node:net";
+import { KEY_FIELD } from "../domain/configuration.ts";
+import { hasCredentials } from "../security/redact.ts";
+import type { FieldPath, FileProblem } from "./fileProblem.ts";
+import type { FileShape, SectionName } from "./fileSchema.ts";
+import { suggestion } from "./nearest.ts";
+import type { YamlTree } from "./yamlTree.ts";
+
+type SyncShape = FileShape["syncs"][string];
+
+interface FileToCheck {
+  file: FileShape;
+  names: Record<SectionName, readonly string[]>;
+  tree: YamlTree;
+  /** EGRET_ALLOW_HTTP. */
+  allowHttp: boolean;
+}
+
+interface Findings {
+  problems: FileProblem[];
+  warnings: FileProblem[];
+}
+
+/**
+ * Everything that is wrong or unwise in the parts of a file whose shape is right. `names` holds what each section
+ * declares, parts of a wrong shape included, so that one fault does not make others.
+ */
+export function checkFile({ file, names, tree, allowHttp }: FileToCheck): Findings {
+  const problems: FileProblem[] = [];
+  const warnings: FileProblem[] = [];
+  const problem = (path: FieldPath, message: string) => void problems.push(tree.problemAt(path, message));
+  const mustExist = (path: FieldPath, section: SectionName, name: string) => {
+    const known = names[section];
+    if (known.includes(name)) return;
+    const kind = section.slice(0, -1);
+    const hint = known.length === 0 ? ` The file has no ${section}.` : suggestion(name, known);
+    problem(path, `There is no ${kind} "${name}".${hint}`);
+  };
+
+  for (const [name, source] of Object.entries(file.sources)) {
+    const path = ["sources", name, "url"];
+    if (URL.parse(source.url) === null)
+      problem(path, "A Postgres address looks like postgres://user:password@host:5432/database.");
+    else if (new URL(source.url).password !== "" && !tree.isFromEnvironment(path)) {
+      warnings.push(tree.problemAt(path, "A password stands in the file; give it by ${NAME}."));
+    }
+  }
+  for (const [name, model] of Object.entries(file.models)) {
+    mustExist(["models", name, "source"], "sources", model.source);
+  }
+  for (const [name, destination] of Object.entries(file.destinations)) {
+    const path = ["destinations", name];
+    if (hasCredentials(destination.url)) {
+      problem(
+        [...path, "url"],
+        "An address with a user or password is not sent anywhere; use auth_token: ${NAME}.",
+      );
+    }
+    for (const field of ["auth_token", "signing_secret"] as const) {
+      const literal = destination[field] !== undefined && !tree.isFromEnvironment([...path, field]);
+      if (literal)
+        warnings.push(tree.problemAt([...path, field], "A secret stands in the file; give it by ${NAME}."));
+    }
+  }
+  for (const [name, sync] of Object.entries(file.syncs)) {
+    const path = ["syncs", name];
+    mustExist([...path, "destination"], "destinations", sync.destination);
+    if (sync.model !== undefined) mustExist([...path, "model"], "models", sync.model);
+    if (sync.source !== undefined) mustExist([...path, "source"], "sources", sync.source);
+    for (const fault of objectFaults(sync, file)) problem([...path, ...fault.path], fault.message);
+    for (const fault of mappingFaults(sync)) problem([...path, ...fault.path], fault.message);
+  }
+  for (const [name, webhook] of Object.entries(file.webhooks)) {
+    const message = endpointFault(webhook.endpoint, allowHttp);
+    if (message !== null) problem(["webhooks", name, "endpoint"], message);
+  }
+  return { problems, warnings };
+}
+
+interface Fault {
+  path: FieldPath;
+  message: string;
+}
+
+function objectFaults(sync: SyncShape, file: FileShape): Fault[] {
+  if (sync.model === undefined && sync.table === undefined) {
+    return [
+      { path: ["model"], message: "Name what to read: a `model`, or a `table` together with its `source`." },
+    ];
+  }
+  if (sync.model !== undefined && sync.table !== undefined) {
+    return [{ path: ["table"], message: "A sync reads a model or a table, not both; remove one of them." }];
+  }
+  if (sync.table !== undefined && sync.source === undefined) {
+    return [{ path: ["source"], message: "A table needs its `source`." }];
+  }
+  const own = Object.hasOwn(file.models, sync.model ?? "")
+    ? file.models[sync.model ?? ""]?.source
+    : undefined;
+  if (own !== undefined && sync.source !== undefined && own !== sync.source) {
+    return [{ path: ["source"], message: `The model reads from "${own}"; leave \`source\` out.` }];
+  }
+  return [];
+}
+
+/** Fields that would be sent twice (behaviour.md 9.1); the key has its own field. */
+function mappingFaults(sync: SyncShape): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Map<string, number>();
+  for (const [at, entry] of (sync.mappings ?? []).entries()) {
+    const to = typeof entry === "string" ? entry : entry.to;
+    const path = typeof entry === "string" ? ["mappings", at] : ["mappings", at, "to"];
+    const first = seen.get(to);
+    if (to === KEY_FIELD) {
+      const hint = `the key "${sync.key}" travels under that name by itself; choose another`;
+      faults.push({ path, message: `The field "${KEY_FIELD}" is taken: ${hint}.` });
+    } else if (first !== undefined) {
+      faults.push({
+        path,
+        message: `The field "${to}" is already filled by mappings[${first}]; choose another name.`,
+      });
+    } else {
+      seen.set(to, at);
+    }
+  }
+  return faults;
+}
+
+function endpointFault(endpoint: string, allowHttp: boolean): string | null {
+  if (hasCredentials(endpoint))
+    return "An address with a user or password is not called; put a token into its path.";
+  if (allowHttp) return null;
+  const { protocol, hostname } = new URL(endpoint);
+  const hint = "for development, set EGRET_ALLOW_HTTP=true";
+  if (protocol !== "https:") return `Must begin with https:// (${hint}).`;
+  return isLoopback(hostname) ? `Leads to this machine itself (${hint}).` : null;
+}
+
+function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
+  if (host === "localhost" || host.endsWith(".localhost") || host === "::1") return true;
+  return (isIP(host) === 4 && host.startsWith("127.")) || host.startsWith("::ffff:7f");
+}

@@ -1,0 +1,134 @@
+/** The shape of egret.yaml: one zod schema, from which the JSON Schema for editors is made. */
+import { z } from "zod";
+import {
+  OPERATIONS,
+  webhookDestinationSecrets,
+  webhookDestinationSettings,
+} from "../domain/configuration.ts";
+import { LIFECYCLE_EVENTS } from "../domain/lifecycle.ts";
+
+/** Names of sources, models, destinations, syncs, webhooks and the workspace. */
+export const NAME_FORM = /^[A-Za-z][A-Za-z0-9_]{0,62}$/;
+
+const nameSchema = z.string().regex(NAME_FORM, {
+  error: "A name is a letter, then up to 62 letters, digits or underscores.",
+});
+
+const reference = (kind: string) => z.string().min(1).describe(`name of a ${kind} of this file`);
+
+export const sourceSchema = z
+  .strictObject({
+    type: z.literal("postgres"),
+    url: z
+      .string()
+      .regex(/^postgres(ql)?:\/\/\S+$/, {
+        error: "A Postgres address looks like postgres://user:password@host:5432/database.",
+      })
+      .describe("postgres:// address; give the password by ${NAME}"),
+  })
+  .describe("a database to read from");
+
+export const modelSchema = z
+  .strictObject({
+    source: reference("source"),
+    query: z
+      .string()
+      .trim()
+      .min(1, { error: "Write one SELECT." })
+      .describe("exactly one SELECT or WITH statement"),
+  })
+  .describe("rows, as one SELECT over a source");
+
+const settings = webhookDestinationSettings.shape;
+
+export const destinationSchema = z
+  .strictObject({
+    type: z.literal("webhook"),
+    url: settings.url.describe("where rows are sent, http:// or https://"),
+    method: settings.method.describe("HTTP method"),
+    batch_size: settings.batch_size.describe("most rows of one request"),
+    auth_token: webhookDestinationSecrets.shape.auth_token.describe(
+      "sent as it stands (write `Bearer x` yourself); give it by ${NAME}",
+    ),
+    auth_token_header: settings.auth_token_header.describe("header that carries the token"),
+    signing_secret: webhookDestinationSecrets.shape.signing_secret.describe(
+      "adds X-Signature over the body; give it by ${NAME}",
+    ),
+    timeout_seconds: settings.timeout_seconds.describe("time a request may take, seconds"),
+    parallel_requests: settings.parallel_requests.describe("most requests of one run at once"),
+    rate_limit_per_second: settings.rate_limit_per_second.describe(
+      "most requests per second; null for no limit",
+    ),
+    test_method: settings.test_method.describe("how the connection is tested"),
+  })
+  .describe("a place to send rows to");
+
+export const mappingEntrySchema = z
+  .strictObject({
+    column: z.string().min(1).optional().describe("column of the model or table"),
+    constant: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional().describe("fixed value"),
+    to: z.string().min(1).max(200).describe("field that the destination gets"),
+  })
+  .refine((entry) => (entry.column === undefined) !== (entry.constant === undefined), {
+    error: "A mapping has either `column` or `constant`.",
+  });
+
+export const syncSchema = z
+  .strictObject({
+    label: z.string().min(1).max(200).optional().describe("name that people and destinations see"),
+    model: reference("model").optional(),
+    table: z
+      .string()
+      .regex(/^[^."\s]+\.[^."\s]+$/, { error: "Write the table with its schema, as in public.airports." })
+      .optional()
+      .describe("table or view with its schema, together with `source`"),
+    source: reference("source").optional(),
+    destination: reference("destination"),
+    operation: z.enum(OPERATIONS).default("upsert").describe("what is done with new and changed rows"),
+    key: z.string().min(1).describe("column that identifies a row; it travels as unique_id"),
+    mappings: z
+      .array(z.union([z.string().min(1), mappingEntrySchema]))
+      .min(1, { error: "Name at least one column, or leave `mappings` out to send every column." })
+      .max(1000)
+      .optional()
+      .describe("columns to send; left out: every column"),
+  })
+  .describe("rows of one model or table, kept up to date in one destination");
+
+export const webhookSchema = z
+  .strictObject({
+    description: z.string().max(1000).optional(),
+    endpoint: z.url({ protocol: /^https?$/ }).describe("https:// address that gets the events"),
+    events: z
+      .array(z.enum(LIFECYCLE_EVENTS))
+      .min(1, { error: "Name at least one event, or leave `events` out for all of them." })
+      .optional()
+      .describe("events to send; left out: all"),
+    enabled: z.boolean().default(true).describe("false sends nothing"),
+  })
+  .describe("a subscriber to sync lifecycle events");
+
+/** Schemas by the key of the file that holds a map of them. */
+export const SECTIONS = {
+  sources: sourceSchema,
+  models: modelSchema,
+  destinations: destinationSchema,
+  syncs: syncSchema,
+  webhooks: webhookSchema,
+} as const;
+export type SectionName = keyof typeof SECTIONS;
+
+const section = <S extends z.ZodType>(schema: S, what: string) =>
+  z.record(nameSchema, schema).default({}).describe(`${what}, by name`);
+
+export const fileSchema = z.strictObject({
+  workspace: nameSchema.describe(
+    "what this file configures the whole of: what is not in it is deleted by `egret apply`",
+  ),
+  sources: section(sourceSchema, "databases to read from"),
+  models: section(modelSchema, "SELECT statements"),
+  destinations: section(destinationSchema, "places to send rows to"),
+  syncs: section(syncSchema, "syncs"),
+  webhooks: section(webhookSchema, "subscribers to lifecycle events"),
+});
+export type FileShape = z.infer<typeof fileSchema>;

@@ -1,0 +1,40 @@
+/** What `egret apply` would do: the file held against its sources and against what is configured now. */
+import type { Kysely } from "kysely";
+import type { Database } from "../projections/database.ts";
+import type { SecretBox } from "../security/secretBox.ts";
+import { type Change, type ConfigItem, changesBetween, itemsOfFile } from "./configItem.ts";
+import type { EgretFile } from "./egretFile.ts";
+import { invalidFile } from "./fileProblem.ts";
+import { checkSources, type DescribeObject } from "./sourceChecks.ts";
+import { readStoredItems } from "./storedItems.ts";
+
+/** A plan that was made and can be applied. `items` hold decrypted secrets: never logged. */
+export interface Plan {
+  workspace: string;
+  /** Safe to show: secrets only as changed. */
+  changes: Change[];
+  items: ConfigItem[];
+}
+
+/**
+ * Checks the file against its sources and lists what has to change; changes nothing.
+ * @throws InvalidInput with every fault that the sources find, each with its place.
+ */
+export async function planChanges(input: {
+  db: Kysely<Database>;
+  box: SecretBox;
+  file: EgretFile;
+  describe: DescribeObject;
+}): Promise<Plan> {
+  const { db, box, file, describe } = input;
+  const { problems, mappings } = await checkSources(file, describe);
+  if (problems.length > 0) throw invalidFile(file.path, problems);
+  const items = itemsOfFile(file, mappings);
+  const stored = await readStoredItems(db, box, file.workspace);
+  return { workspace: file.workspace, changes: changesBetween(stored, items), items };
+}
+
+/** True when applying the plan would do something. */
+export function hasChanges(plan: Plan): boolean {
+  return plan.changes.some((change) => change.action !== "unchanged");
+}

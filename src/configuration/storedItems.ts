@@ -1,0 +1,135 @@
+/** The configuration of one workspace as it stands in our Postgres, in the form that can be compared with a file. */
+import type { Kysely } from "kysely";
+import type { Mapping } from "../domain/configuration.ts";
+import type { Database } from "../projections/database.ts";
+import type { SecretBox } from "../security/secretBox.ts";
+import { type StoredItem, sourceSettings } from "./configItem.ts";
+import { secretPurpose } from "./secretPurpose.ts";
+
+/** Everything configured in a workspace, the workspace itself first; empty when there is no such workspace. */
+export async function readStoredItems(
+  db: Kysely<Database>,
+  box: SecretBox,
+  workspace: string,
+): Promise<StoredItem[]> {
+  const row = await db
+    .selectFrom("egret.workspaces")
+    .selectAll()
+    .where("name", "=", workspace)
+    .executeTakeFirst();
+  if (row === undefined) return [];
+  const { id, name, version } = row;
+  return [
+    { kind: "workspace", id, version, name, settings: {}, secrets: {} },
+    ...(await readSources(db, box, id)),
+    ...(await readModels(db, id)),
+    ...(await readDestinations(db, box, id)),
+    ...(await readSyncs(db, id)),
+    ...(await readWebhooks(db, id)),
+  ];
+}
+
+async function readSources(db: Kysely<Database>, box: SecretBox, workspaceId: number): Promise<StoredItem[]> {
+  const rows = await db
+    .selectFrom("egret.sources")
+    .selectAll()
+    .where("workspace_id", "=", workspaceId)
+    .execute();
+  return rows.map(({ id, version, name, type, secret }) => {
+    const url = box.open(secretPurpose("source", workspaceId, name), secret);
+    return { kind: "source", id, version, name, settings: sourceSettings(type, url), secrets: { url } };
+  });
+}
+
+async function readModels(db: Kysely<Database>, workspaceId: number): Promise<StoredItem[]> {
+  const rows = await db
+    .selectFrom("egret.models as model")
+    .innerJoin("egret.sources as source", "source.id", "model.source_id")
+    .select(["model.id", "model.version", "model.name", "model.query", "source.name as source"])
+    .where("model.workspace_id", "=", workspaceId)
+    .execute();
+  return rows.map(({ id, version, name, query, source }) => ({
+    kind: "model",
+    id,
+    version,
+    name,
+    settings: { source, query },
+    secrets: {},
+  }));
+}
+
+async function readDestinations(
+  db: Kysely<Database>,
+  box: SecretBox,
+  workspaceId: number,
+): Promise<StoredItem[]> {
+  const rows = await db
+    .selectFrom("egret.destinations")
+    .selectAll()
+    .where("workspace_id", "=", workspaceId)
+    .execute();
+  return rows.map(({ id, version, name, type, settings, secret }) => ({
+    kind: "destination",
+    id,
+    version,
+    name,
+    settings: { type, ...settings },
+    secrets: JSON.parse(box.open(secretPurpose("destination", workspaceId, name), secret)) as Record<
+      string,
+      string
+    >,
+  }));
+}
+
+async function readSyncs(db: Kysely<Database>, workspaceId: number): Promise<StoredItem[]> {
+  const rows = await db
+    .selectFrom("egret.syncs as sync")
+    .innerJoin("egret.sources as source", "source.id", "sync.source_id")
+    .leftJoin("egret.models as model", "model.id", "sync.model_id")
+    .innerJoin("egret.destinations as destination", "destination.id", "sync.destination_id")
+    .select(["sync.id", "sync.version", "sync.name", "sync.label", "sync.operation", "sync.mappings"])
+    .select(["sync.table_schema", "sync.table_name"])
+    .select(["source.name as source", "model.name as model", "destination.name as destination"])
+    .where("sync.workspace_id", "=", workspaceId)
+    .execute();
+  return rows.map(({ id, version, name, table_schema, table_name, mappings, ...sync }) => ({
+    kind: "sync",
+    id,
+    version,
+    name,
+    settings: {
+      label: sync.label,
+      source: sync.source,
+      model: sync.model,
+      table: table_name === null ? null : `${table_schema}.${table_name}`,
+      destination: sync.destination,
+      operation: sync.operation,
+      key: keyOf(mappings),
+      mappings: mappings.filter((mapping) => !isKey(mapping)),
+    },
+    secrets: {},
+  }));
+}
+
+const isKey = (mapping: Mapping): boolean => "column" in mapping && mapping.key === true;
+
+function keyOf(mappings: readonly Mapping[]): string | null {
+  const key = mappings.find(isKey);
+  return key !== undefined && "column" in key ? key.column : null;
+}
+
+async function readWebhooks(db: Kysely<Database>, workspaceId: number): Promise<StoredItem[]> {
+  const rows = await db
+    .selectFrom("egret.webhooks")
+    .selectAll()
+    .where("workspace_id", "=", workspaceId)
+    .execute();
+  return rows.map(({ id, version, name, description, endpoint, events, enabled }) => ({
+    kind: "webhook",
+    id,
+    version,
+    name,
+    settings: { description, endpoint, events, enabled },
+    secrets: {},
+  }));
+}

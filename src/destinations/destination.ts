@@ -1,0 +1,47 @@
+/** What the runtime asks of a kind of destination: send one batch, test the connection. Expected outcomes are values. */
+import type { Destination } from "../domain/configuration.ts";
+import type { Timing } from "./httpPost.ts";
+
+/** One batch as it goes out. */
+export interface BatchRequest {
+  /** The exact bytes of the plan, sent as they are (I9). */
+  body: Uint8Array;
+  /** The same at each attempt (I5). */
+  idempotencyKey: string;
+  /** Aborting throws: shutdown is no outcome. */
+  signal?: AbortSignal;
+}
+
+/**
+ * What the destination made of a batch. `error` is for the log and names the status or the network's complaint;
+ * `statusMessage` also quotes the answer's first characters and belongs in Postgres only (I11).
+ */
+export type SendResult = Timing &
+  (
+    | { kind: "accepted"; httpStatus: number }
+    | { kind: "refused"; httpStatus: number; error: string; statusMessage: string }
+    | {
+        kind: "retryable";
+        httpStatus: number | null;
+        error: string;
+        statusMessage: string;
+        /** What the destination asked for; null when it did not. */
+        retryAfterMs: number | null;
+        /** 429: too many requests, nothing wrong with this one. */
+        rateLimited: boolean;
+      }
+  );
+
+/** Whether a destination answers as it should, in one sentence. */
+export interface TestResult {
+  ok: boolean;
+  httpStatus: number | null;
+  message: string;
+}
+
+/** A kind of destination. */
+export interface DestinationSender {
+  /** Sends one batch once; retries are the caller's. Throws only what `signal` was aborted with. */
+  sendBatch(destination: Destination, request: BatchRequest): Promise<SendResult>;
+  testConnection(destination: Destination, signal?: AbortSignal): Promise<TestResult>;
+}

@@ -1,0 +1,167 @@
+/** Read model of runs: one row per execution of a sync. */
+import type { Kysely, Selectable } from "kysely";
+import type { AnyEvent, EgretEvent, StoredEvent } from "../domain/event.ts";
+import type { Database, RunReadModel } from "./database.ts";
+import { loadRows, type ReadModelWriter, type Table, writeRows } from "./tableWriter.ts";
+
+/** A run as the read model has it. */
+export type Run = Selectable<RunReadModel>;
+
+/** Events of a run's own history. */
+export type RunEvent = Extract<AnyEvent, { type: `sync.${string}` }>;
+
+const RUNS: Table<Run> = {
+  name: "runs",
+  key: ["id"],
+  columns: {
+    id: "bigint",
+    workspace_id: "bigint",
+    sync_id: "bigint",
+    sync_name: "text",
+    command_id: "text",
+    status: "text",
+    state: "text",
+    version: "integer",
+    trigger_tag: "text",
+    trigger_detail: "text",
+    destination_id: "bigint",
+    full_sync: "boolean",
+    full_sync_reasons: "text[]",
+    canceled: "boolean",
+    source_record_count: "bigint",
+    source_record_updates: "bigint",
+    source_record_deletes: "bigint",
+    source_record_invalids: "bigint",
+    batches: "integer",
+    records_processed: "bigint",
+    records_updated: "bigint",
+    records_failed: "bigint",
+    error_code: "text",
+    error_message: "text",
+    error_detail: "text",
+    created_at: "timestamptz",
+    started_at: "timestamptz",
+    completed_at: "timestamptz",
+    updated_at: "timestamptz",
+  },
+};
+
+/** True for an event of a run. */
+export function isRunEvent(event: AnyEvent): event is RunEvent {
+  return event.type.startsWith("sync.");
+}
+
+/**
+ * The row of a run after one more event. Undefined for an event of a run whose `sync.triggered` the log no longer
+ * holds: half a history makes no row.
+ */
+export function foldRun(run: Run | undefined, event: RunEvent): Run | undefined {
+  if (event.type === "sync.triggered") return newRun(event);
+  if (run === undefined) return undefined;
+  const time = new Date(event.time);
+  return { ...run, ...learned(event, time), state: event.state, version: event.version, updated_at: time };
+}
+
+function newRun({ data, state, version, time }: EgretEvent<"sync.triggered">): Run {
+  return {
+    id: data.sync_run_id,
+    workspace_id: data.workspace_id,
+    sync_id: data.sync_id,
+    sync_name: data.sync_name,
+    command_id: data.command_id,
+    status: "queued",
+    state,
+    version,
+    trigger_tag: data.sync_trigger_reason.ui_tag,
+    trigger_detail: data.sync_trigger_reason.ui_detail,
+    destination_id: null,
+    full_sync: data.force_full_sync,
+    full_sync_reasons: [],
+    canceled: false,
+    source_record_count: null,
+    source_record_updates: null,
+    source_record_deletes: null,
+    source_record_invalids: null,
+    batches: null,
+    records_processed: null,
+    records_updated: null,
+    records_failed: null,
+    error_code: null,
+    error_message: null,
+    error_detail: null,
+    created_at: new Date(time),
+    started_at: null,
+    completed_at: null,
+    updated_at: new Date(time),
+  };
+}
+
+/** What an event tells beyond state and version. */
+function learned(event: RunEvent, time: Date): Partial<Run> {
+  switch (event.type) {
+    case "sync.started":
+      return { status: "working", started_at: time };
+    case "sync.checked": {
+      const { destination_id, full_sync, full_sync_reasons } = event.data;
+      return { destination_id, full_sync, full_sync_reasons };
+    }
+    case "sync.snapshotted":
+      return { source_record_count: event.data.source_record_count };
+    case "sync.planned": {
+      const { source_record_count, source_record_updates, source_record_deletes } = event.data;
+      const { source_record_invalids, batches } = event.data;
+      return {
+        source_record_count,
+        source_record_updates,
+        source_record_deletes,
+        source_record_invalids,
+        batches,
+      };
+    }
+    case "sync.loaded": {
+      const { records_processed, records_updated, records_failed } = event.data;
+      return { records_processed, records_updated, records_failed };
+    }
+    case "sync.completed": {
+      const { workspace_id: _w, sync_id: _s, sync_run_id: _r, status, ...end } = event.data;
+      return { ...end, status: status === "ok" ? "completed" : "failed", completed_at: time };
+    }
+    default:
+      // sync.success and sync.failed repeat the outcome that sync.completed already told.
+      return {};
+  }
+}
+
+/** Projects the events of runs; returns how many were skipped because their run's beginning is gone from the log. */
+export async function projectRuns(writer: ReadModelWriter, events: readonly StoredEvent[]): Promise<number> {
+  const own = events.map(({ event }) => event).filter(isRunEvent);
+  if (own.length === 0) return 0;
+  const runs = await loadRows(writer, RUNS, new Set(own.map((event) => event.data.sync_run_id)));
+  let skipped = 0;
+  for (const event of own) {
+    const run = foldRun(runs.get(event.data.sync_run_id), event);
+    if (run === undefined) skipped += 1;
+    else runs.set(run.id, run);
+  }
+  await writeRows(writer, RUNS, [...runs.values()]);
+  return skipped;
+}
+
+/** Runs, newest first; `before` is the id of the last run of the page before. */
+export async function listRuns(
+  db: Kysely<Database>,
+  wanted: { workspaceId?: number; syncId?: number; status?: Run["status"]; before?: number; limit: number },
+): Promise<Run[]> {
+  let query = db.selectFrom("egret_read.runs").selectAll();
+  if (wanted.workspaceId !== undefined) query = query.where("workspace_id", "=", wanted.workspaceId);
+  if (wanted.syncId !== undefined) query = query.where("sync_id", "=", wanted.syncId);
+  if (wanted.status !== undefined) query = query.where("status", "=", wanted.status);
+  if (wanted.before !== undefined) query = query.where("id", "<", wanted.before);
+  return query.orderBy("id", "desc").limit(wanted.limit).execute();
+}
+
+/** One run, or null when no such run is known (yet). */
+export async function getRun(db: Kysely<Database>, id: number): Promise<Run | null> {
+  const run = await db.selectFrom("egret_read.runs").selectAll().where("id", "=", id).executeTakeFirst();
+  return run ?? null;
+}

@@ -1,0 +1,99 @@
+/** Sends lifecycle events to webhooks: the stored payload, signed at the moment of sending with the current secret. */
+import type { Dispatcher } from "undici";
+import { post } from "../destinations/httpPost.ts";
+import type { Webhook } from "../domain/configuration.ts";
+import { LogCorrupt } from "../domain/errors.ts";
+import { signBody, signStandardWebhook } from "../security/signature.ts";
+import type { AttemptOutcome, Target } from "./attempt.ts";
+import type { PendingData } from "./deliveryActor.ts";
+import { remember } from "./recent.ts";
+
+export interface WebhookTargetOptions {
+  /** Null when the webhook was deleted. */
+  readWebhook(id: number): Promise<Webhook | null>;
+  dispatcher: Dispatcher;
+  /** Product and version for the User-Agent header. */
+  userAgent: string;
+  now?: () => number;
+}
+
+/** Attempts under way at one webhook in one process. Source: ours; behaviour.md 6.9. */
+const SLOTS_PER_WEBHOOK = 5;
+/** A changed endpoint or secret holds for attempts that start later than this, ms. */
+const MEMORY_MS = 500;
+
+/** The target that webhooks are. */
+export function webhookTarget({
+  readWebhook,
+  dispatcher,
+  userAgent,
+  now = Date.now,
+}: WebhookTargetOptions): Target {
+  const recentWebhook = remember(MEMORY_MS, readWebhook);
+  return {
+    slots: async () => SLOTS_PER_WEBHOOK,
+    async attempt(pending, attempt) {
+      const webhook = await recentWebhook(pending.target_id);
+      if (webhook === null) return { kind: "dropped", reason: "target_deleted" };
+      if (!webhook.enabled) return { kind: "dropped", reason: "target_disabled" };
+      const request = webhookRequest(webhook, pending, { attempt, userAgent, nowMs: now() });
+      const answer = await post({
+        url: webhook.endpoint,
+        method: "POST",
+        ...request,
+        timeoutMs: pending.timeout_ms,
+        dispatcher,
+      });
+      return outcomeOf(answer);
+    },
+    // Nobody waits for a lifecycle event: the outcome never affects the run (behaviour.md 6.9).
+    settle: async () => undefined,
+  };
+}
+
+function outcomeOf(answer: Awaited<ReturnType<typeof post>>): AttemptOutcome {
+  const { startedAt, durationMs } = answer;
+  const timing = { startedAt, durationMs };
+  if (answer.kind === "failed") return { kind: "failed", httpStatus: null, error: answer.error, ...timing };
+  const { httpStatus } = answer;
+  if (httpStatus >= 200 && httpStatus < 300) return { kind: "accepted", httpStatus, ...timing };
+  // Every answer but 2xx is tried again by the schedule, redirects and 410 included (behaviour.md 6.6, 6.7).
+  return { kind: "failed", httpStatus, error: `HTTP ${httpStatus}`, ...timing };
+}
+
+/**
+ * Headers and bytes of one attempt (behaviour.md 6.4, 6.5). The same bytes are signed and sent (I9). Beside
+ * X-Signature stand the Standard Webhooks headers over the same secret; `webhook-id` is the event's id.
+ */
+export function webhookRequest(
+  webhook: Pick<Webhook, "id" | "secret">,
+  pending: PendingData,
+  { attempt, userAgent, nowMs }: { attempt: number; userAgent: string; nowMs: number },
+): { headers: Record<string, string>; body: Buffer } {
+  if (pending.payload === null || pending.event_id === null) {
+    throw new LogCorrupt(`delivery ${pending.delivery_id} to a webhook has no payload`);
+  }
+  const body = Buffer.from(pending.payload, "utf8");
+  const timestampSeconds = Math.floor(nowMs / 1000);
+  const signature = signStandardWebhook({
+    secret: webhook.secret,
+    id: pending.event_id,
+    timestampSeconds,
+    body,
+  });
+  return {
+    body,
+    headers: {
+      "content-type": "application/json",
+      "user-agent": userAgent,
+      "x-signature": signBody(webhook.secret, body),
+      "x-webhook-id": String(webhook.id),
+      "x-event-id": pending.event_id,
+      "x-delivery-id": pending.delivery_id,
+      "x-delivery-attempt": String(attempt),
+      "webhook-id": pending.event_id,
+      "webhook-timestamp": String(timestampSeconds),
+      "webhook-signature": signature,
+    },
+  };
+}

@@ -1,0 +1,160 @@
+/** Postgres as a source: read-only sessions, columns from the server itself, one snapshot per run read by COPY. */
+import { PassThrough, type Readable } from "node:stream";
+import pg from "pg";
+import copyStreams from "pg-copy-streams";
+import type { Source, SyncObject } from "../domain/configuration.ts";
+import { InvalidInput, RunFailure } from "../domain/errors.ts";
+import { compilePostgres, fromClause, withoutSemicolon } from "./postgresCompile.ts";
+import { errorCode, safeSourceMessage, toSourceFailure } from "./postgresErrors.ts";
+import type { SourceColumn, SourceLimits, SourceReader, SourceSnapshot } from "./source.ts";
+
+const STATEMENT_TIMEOUT_MS = 600_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** hash_record_extended came with 14. */
+const OLDEST_SERVER = 140_000;
+
+/** What texts and hashes depend on is pinned, so that a role's own settings never make every row look changed. */
+function sessionSettings(statementTimeoutMs: number): string {
+  return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
+    SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C';
+    SET statement_timeout = ${Math.round(statementTimeoutMs)}; SET idle_in_transaction_session_timeout = 0;
+    SET lock_timeout = 0; SET jit = off;
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`;
+}
+
+/** A connection in a read-only transaction with one unchanging view. */
+async function openSession(source: Source, limits: SourceLimits): Promise<pg.Client> {
+  let client: pg.Client;
+  try {
+    client = new pg.Client({
+      connectionString: source.url,
+      connectionTimeoutMillis: limits.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      application_name: "egret",
+      keepAlive: true,
+    });
+  } catch {
+    // The parser's error holds the whole address with its password.
+    throw new RunFailure(
+      "SOURCE_CONNECTION_FAILED",
+      `Source ${source.name} has no valid address`,
+      "Write postgres://user:password@host:port/database",
+    );
+  }
+  // A connection that ends while nobody waits for it would end the process.
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.query(sessionSettings(limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS));
+    const { rows } = await client.query<{ version: number }>(
+      "SELECT current_setting('server_version_num')::int AS version",
+    );
+    if ((rows[0]?.version ?? 0) < OLDEST_SERVER) {
+      throw new RunFailure(
+        "SOURCE_QUERY_FAILED",
+        `Source ${source.name} is older than Postgres 14`,
+        "Use Postgres 14 or newer",
+      );
+    }
+    return client;
+  } catch (error) {
+    await endQuietly(client);
+    throw toSourceFailure(source.name, error);
+  }
+}
+
+async function endQuietly(client: pg.Client): Promise<void> {
+  await client.end().catch(() => undefined);
+}
+
+/** One statement through the extended protocol, in which the server itself refuses a second one. */
+function single(text: string): pg.QueryConfig {
+  return { text, queryMode: "extended" } as pg.QueryConfig;
+}
+
+/**
+ * Has the server parse and plan one query without running it. A cursor takes a SELECT, VALUES or WITH, and none that
+ * changes data; closing brackets that do not belong to it are a syntax error here, before it is wrapped.
+ */
+async function checkQuery(client: pg.Client, query: string): Promise<void> {
+  await client.query(single(`DECLARE egret_check NO SCROLL CURSOR FOR ${query}\n`));
+  await client.query("CLOSE egret_check");
+}
+
+/** Syntax error, wrong object for a cursor, feature not supported, invalid cursor definition. */
+const NOT_ONE_SELECT = new Set(["42601", "42809", "0A000", "42P11"]);
+
+async function checkModel(client: pg.Client, object: SyncObject & { type: "model" }): Promise<void> {
+  const query = withoutSemicolon(object.query);
+  const field = `models.${object.name}.query`;
+  const refuse = (message: string): InvalidInput =>
+    new InvalidInput(`Model ${object.name} is not exactly one SELECT: ${message}`, [
+      { field, message: `${message}. Write one SELECT or WITH statement` },
+    ]);
+  if (query === "") throw refuse("it is empty");
+  if (query.includes("\u0000")) throw refuse("it holds a NUL character");
+  try {
+    await checkQuery(client, query);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === null || !NOT_ONE_SELECT.has(code)) throw error;
+    const several = error instanceof Error && error.message.includes("multiple commands");
+    throw refuse(several ? "it holds several statements" : safeSourceMessage(error));
+  }
+}
+
+async function typeNames(client: pg.Client, fields: readonly pg.FieldDef[]): Promise<SourceColumn[]> {
+  const { rows } = await client.query<{ name: string; type: string }>(
+    `SELECT name, format_type(oid, nullif(typmod, -1)) AS type
+     FROM unnest($1::text[], $2::oid[], $3::int[]) WITH ORDINALITY AS f (name, oid, typmod, place) ORDER BY place`,
+    [fields.map((f) => f.name), fields.map((f) => f.dataTypeID), fields.map((f) => f.dataTypeModifier)],
+  );
+  return rows;
+}
+
+async function describeObject(
+  source: Source,
+  object: SyncObject,
+  limits: SourceLimits = {},
+): Promise<SourceColumn[]> {
+  const client = await openSession(source, limits);
+  try {
+    if (object.type === "model") await checkModel(client, object);
+    const { fields } = await client.query(single(`SELECT * FROM ${fromClause(object)} LIMIT 0`));
+    const columns = await typeNames(client, fields);
+    const seen = new Set<string>();
+    const repeated = columns.find(({ name }) => seen.size === seen.add(name).size);
+    const what = object.type === "model" ? `Model ${object.name}` : `Table ${object.schema}.${object.table}`;
+    if (columns.length === 0) throw new InvalidInput(`${what} has no columns: select at least one`);
+    if (repeated !== undefined)
+      throw new InvalidInput(`${what} has two columns ${repeated.name}: give one another name with AS`);
+    return columns;
+  } catch (error) {
+    throw error instanceof InvalidInput ? error : toSourceFailure(source.name, error);
+  } finally {
+    await endQuietly(client);
+  }
+}
+
+async function openSnapshot(source: Source, limits: SourceLimits = {}): Promise<SourceSnapshot> {
+  const client = await openSession(source, limits);
+  return {
+    copyOut: async (sql: string): Promise<Readable> => {
+      try {
+        // COPY travels by the simple protocol, which takes several statements: so look at the query first.
+        await checkQuery(client, sql);
+      } catch (error) {
+        throw toSourceFailure(source.name, error);
+      }
+      const raw = client.query(copyStreams.to(`COPY (${sql}\n) TO STDOUT (FORMAT binary)`));
+      const out = new PassThrough({ highWaterMark: 1 << 18 });
+      raw.on("error", (error) => out.destroy(toSourceFailure(source.name, error)));
+      out.on("close", () => raw.destroy());
+      return raw.pipe(out);
+    },
+    close: () => endQuietly(client),
+  };
+}
+
+/** Postgres 14 and newer. */
+export const postgresSource: SourceReader = { describeObject, compile: compilePostgres, openSnapshot };

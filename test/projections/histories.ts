@@ -1,0 +1,63 @@
+/** Whole logs of both streams for tests, shaped by drawn numbers and mixed as concurrent work would mix them. */
+import type { AnyEvent } from "../../src/domain/event.ts";
+import { configHistory, deliveryHistory, EPOCH_MS, refusal, runHistory } from "../support/events.ts";
+
+/** Draws the next number that shapes a history. */
+export type Draw = () => number;
+
+const ENDS = ["delivered", "exhausted", "refused", "dropped", "open"] as const;
+const OUTCOMES = ["ok", "emergency", "canceled"] as const;
+
+/** Events of some runs, configured objects, refusals and deliveries; aggregate after aggregate. */
+export function historyOfBothStreams(draw: Draw = counter()): { runs: AnyEvent[]; deliveries: AnyEvent[] } {
+  const pick = <T>(choices: readonly T[]) => choices[draw() % choices.length]!;
+  const startMs = () => EPOCH_MS + (draw() % 1000) * 100;
+  const runs = [
+    ...[88, 89].flatMap((objectId) =>
+      configHistory({ kind: "sync", objectId, later: pick([[], ["updated"]]) }),
+    ),
+    ...[4, 5].flatMap((objectId) =>
+      configHistory({ kind: "webhook", objectId, later: pick([[], ["deleted"]]) }),
+    ),
+    ...configHistory({ kind: "source", objectId: 1 }),
+    refusal("late", startMs()),
+    ...[1, 2, 3, 4].flatMap((runId) =>
+      runHistory({
+        runId,
+        syncId: pick([88, 89]),
+        outcome: pick(OUTCOMES),
+        phases: draw() % 7,
+        startMs: startMs(),
+      }),
+    ),
+  ];
+  const deliveries = Array.from({ length: 8 }, (_, index) => {
+    const shape = { runId: 1 + (index % 4), retries: draw() % 4, end: pick(ENDS), startMs: startMs() };
+    return index % 2 === 0
+      ? deliveryHistory({ deliveryId: `${shape.runId}-${index}`, ...shape })
+      : deliveryHistory({
+          deliveryId: `d${index}`,
+          targetKind: "webhook",
+          targetId: pick([4, 5, 6]),
+          ...shape,
+        });
+  }).flat();
+  return { runs, deliveries };
+}
+
+/** The same events in an order that concurrent writers could have made: each aggregate's own order stays. */
+export function interleave(events: readonly AnyEvent[], draw: Draw): AnyEvent[] {
+  const queues = [...Map.groupBy(events, ({ subject }) => subject).values()];
+  const mixed: AnyEvent[] = [];
+  while (queues.length > 0) {
+    const at = draw() % queues.length;
+    mixed.push(queues[at]!.shift()!);
+    if (queues[at]!.length === 0) queues.splice(at, 1);
+  }
+  return mixed;
+}
+
+function counter(): Draw {
+  let next = 0;
+  return () => next++;
+}
