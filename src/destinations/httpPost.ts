@@ -57,6 +57,7 @@ const CAUSES: Record<string, string> = {
 function causeOf(thrown: unknown): string {
   const error = toError(thrown);
   const code = (error as { code?: unknown }).code ?? (error.cause as { code?: unknown } | undefined)?.code;
+  if (error.name === "HTTPParserError") return "the answer was not HTTP";
   if (typeof code !== "string") return "the request failed";
   return CAUSES[code] ?? `the request failed (${code})`;
 }

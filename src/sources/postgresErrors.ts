@@ -37,14 +37,16 @@ const CLASS_NAMES: Record<string, string> = {
 
 const CONNECTION_CLASSES = new Set(["08", "28", "3D"]);
 
-function isSqlState(code: string | null): code is string {
-  return code !== null && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]+$/.test(code);
+/** True for `42601`, false for a socket's code such as EPIPE. */
+function isSqlState(code: string): boolean {
+  return /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]+$/.test(code);
 }
 
 /** What may be said of an error of a Postgres source: the server's message if it is safe, else the condition's name. */
 export function safeSourceMessage(thrown: unknown): string {
   const code = errorCode(thrown);
-  if (!isSqlState(code)) return code === null ? "the connection was lost" : `the connection failed (${code})`;
+  if (code === null) return "the connection was lost";
+  if (!isSqlState(code)) return `the connection failed (${code})`;
   const group = code.slice(0, 2);
   if (SAFE_CLASSES.has(group) && thrown instanceof Error) return `${thrown.message} (SQLSTATE ${code})`;
   const name = CONDITION_NAMES[code] ?? CLASS_NAMES[group] ?? "error";
@@ -52,7 +54,7 @@ export function safeSourceMessage(thrown: unknown): string {
 }
 
 function kindOf(code: string | null): RunErrorCode {
-  if (!isSqlState(code)) return "SOURCE_CONNECTION_FAILED";
+  if (code === null || !isSqlState(code)) return "SOURCE_CONNECTION_FAILED";
   // 57014 is a cancelled statement: of a read by us, only the statement timeout does that; 55P03 is a lock wait.
   if (code === "57014" || code === "55P03") return "SOURCE_TIMEOUT";
   if (CONNECTION_CLASSES.has(code.slice(0, 2)) || code.startsWith("57P") || code.startsWith("53")) {

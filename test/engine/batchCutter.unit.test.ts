@@ -62,7 +62,7 @@ describe("bodyOpening", () => {
   const runAt = new Date("2026-02-03T10:00:00.999Z");
 
   test("has the seed's fields in the seed's order", () => {
-    expect(JSON.parse(`${bodyOpening(sync, runAt)}]}`)).toEqual({
+    expect(JSON.parse(`${bodyOpening(sync, runAt).toString()}]}`)).toEqual({
       api_version: 1,
       operation: "changed",
       sync_run_at: "2026-02-03T10:00:00Z",
@@ -82,7 +82,7 @@ describe("bodyOpening", () => {
       label: "Nightly",
       object: { type: "table", schema: "public", table: "people" },
     } as Sync;
-    expect(JSON.parse(`${bodyOpening(table, runAt)}]}`)).toMatchObject({
+    expect(JSON.parse(`${bodyOpening(table, runAt).toString()}]}`)).toMatchObject({
       model_name: null,
       schema_name: "public",
       table_name: "people",

@@ -105,10 +105,8 @@ export async function openEngine(): Promise<EngineFixture> {
       const { sourceRecordCount } = await takeSnapshot({ database, snapshot, compiled, runId });
       const runAt = new Date("2026-02-03T10:00:00.123Z");
       const { inMemory } = options;
-      const planned = await planRun({
-        ...{ database, snapshot, compiled, sync, runId, runAt, sourceRecordCount, fullSync },
-        ...(inMemory === undefined ? {} : { inMemory }),
-      });
+      const request = { database, snapshot, compiled, sync, runId, runAt, sourceRecordCount, fullSync };
+      const planned = await planRun(inMemory === undefined ? request : { ...request, inMemory });
       return { ...planned, runId, fullSync, reasons };
     } finally {
       await snapshot.close();

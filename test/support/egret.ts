@@ -28,7 +28,10 @@ export interface AppliedYaml {
 }
 
 /** Applies the text of an egret.yaml through the same code as `egret apply`. */
-export async function applyYaml({ services }: RunningEgret, yaml: string): Promise<AppliedYaml> {
+export async function applyYaml(
+  { services }: Pick<RunningEgret, "services">,
+  yaml: string,
+): Promise<AppliedYaml> {
   const { box, database } = services;
   const file = parseEgretFile(yaml, "egret.yaml", { env: {}, allowHttp: true });
   const plan = await planChanges({ db: database.db, box, file, describe: postgresSource.describeObject });
@@ -48,7 +51,7 @@ export async function applyYaml({ services }: RunningEgret, yaml: string): Promi
 
 /** Triggers a sync by a command and waits for an event of the run, its end unless another is named. */
 export async function triggerAndWait(
-  { services }: RunningEgret,
+  { services }: Pick<RunningEgret, "services">,
   payload: { sync: string; force_full_sync?: boolean },
   {
     until = ["sync.success", "sync.failed"],
