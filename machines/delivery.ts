@@ -92,7 +92,7 @@ export const deliveryMachine = machine.createMachine({
   states: {
     pending: { entry: "attempt", ...outcomes },
     retrying: { after: { retryDelay: { actions: "attempt" } }, ...outcomes },
-    delivered: { type: "final", entry: "settle" },
-    dead: { type: "final", entry: "settle" },
+    delivered: { type: "final", tags: "ended", entry: "settle" },
+    dead: { type: "final", tags: "ended", entry: "settle" },
   },
 });

@@ -11,7 +11,9 @@ import { complain, paint, print, printJson } from "./terminal.ts";
 /** The command. */
 export function auditCommand(): Command {
   const command = new Command("audit")
-    .description("show every event of a run and of its deliveries, from the log alone, and check that none is missing")
+    .description(
+      "show every event of a run and of its deliveries, from the log alone, and check that none is missing",
+    )
     .argument("<run>", "id of the run")
     .option("--json", "print one JSON object")
     .addHelpText(
@@ -42,7 +44,8 @@ function printAudit(audit: Audit): void {
 
 function toJson(audit: Audit): object {
   const { workspaceId, syncId, runId } = audit.run;
-  const plain = (events: readonly StoredEvent[]) => events.map(({ event, sequence }) => ({ sequence, ...event }));
+  const plain = (events: readonly StoredEvent[]) =>
+    events.map(({ event, sequence }) => ({ sequence, ...event }));
   return {
     run_id: runId,
     sync_id: syncId,

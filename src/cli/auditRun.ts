@@ -41,7 +41,9 @@ const NOTIFIER_GRACE_MS = 10_000;
 export async function auditRun(open: OpenLog, run: RunAggregate): Promise<Audit> {
   const audit: Audit = { run, events: [], deliveries: [], problems: [], open: 0, isEnded: false };
   audit.events = await loadChecked(open, audit, { aggregate: run, behaviour: runBehaviour });
-  audit.isEnded = audit.events.some(({ event }) => event.type === "sync.success" || event.type === "sync.failed");
+  audit.isEnded = audit.events.some(
+    ({ event }) => event.type === "sync.success" || event.type === "sync.failed",
+  );
   if (!audit.events.some(({ event }) => event.type === "sync.triggered")) return audit;
   const oldestKeptMs = await oldestKept(open);
   await auditBatches(open, audit, oldestKeptMs);
@@ -56,7 +58,8 @@ export function auditVerdict({ events, deliveries, problems, open, isEnded }: Au
   const facts = `${counted(total, "event")}, ${counted(deliveries.length, "delivery", "deliveries")}`;
   if (problems.length > 0) return `not intact: ${facts}, ${counted(problems.length, "problem")}`;
   if (!isEnded) return `intact so far: ${facts}, gapless; the run has not ended`;
-  if (open > 0) return `intact so far: ${facts}, gapless; ${counted(open, "delivery", "deliveries")} still open`;
+  if (open > 0)
+    return `intact so far: ${facts}, gapless; ${counted(open, "delivery", "deliveries")} still open`;
   return `complete: ${facts}, gapless`;
 }
 
@@ -99,7 +102,8 @@ async function auditBatches(open: OpenLog, audit: Audit, oldestKeptMs: number): 
   for (const [index, events] of histories.entries()) {
     const id = ids[index] ?? "";
     // A run that failed may have given the rest of its plan up before it became deliveries.
-    if (events.length === 0 && endedWell && !isAged) audit.problems.push(`delivery/${id}, a batch, is not in the log`);
+    if (events.length === 0 && endedWell && !isAged)
+      audit.problems.push(`delivery/${id}, a batch, is not in the log`);
     if (events.length === 0) continue;
     audit.deliveries.push({ kind: "batch", id, events });
     if (hasEnded(events)) continue;
@@ -131,7 +135,8 @@ async function auditLifecycle(open: OpenLog, audit: Audit, oldestKeptMs: number)
     const producedMs = Date.parse(event.time);
     if (producedMs < oldestKeptMs || !mustReceive(subscriber, event)) continue;
     if (Date.now() - producedMs < NOTIFIER_GRACE_MS) audit.open += 1;
-    else audit.problems.push(`${event.type} has no delivery for webhook ${subscriber.id} (${subscriber.name})`);
+    else
+      audit.problems.push(`${event.type} has no delivery for webhook ${subscriber.id} (${subscriber.name})`);
   }
 }
 
@@ -176,7 +181,10 @@ function checkCounters(audit: Audit): void {
   compare(audit, { what: "rejected", said: records_failed, found: rows.dead });
 }
 
-function compare(audit: Audit, { what, said, found }: { what: string; said: number | null; found: number }): void {
+function compare(
+  audit: Audit,
+  { what, said, found }: { what: string; said: number | null; found: number },
+): void {
   if (said === found) return;
   const name = aggregateName(audit.run);
   audit.problems.push(`${name} says ${count(said)} rows ${what}, its batches say ${count(found)}`);

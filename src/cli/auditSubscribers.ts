@@ -13,7 +13,10 @@ export interface Subscriber {
 const MOST_WEBHOOKS = 1_000;
 
 /** Every webhook that the workspace ever had. */
-export async function subscribersOf({ connection, log }: OpenLog, workspaceId: number): Promise<Subscriber[]> {
+export async function subscribersOf(
+  { connection, log }: OpenLog,
+  workspaceId: number,
+): Promise<Subscriber[]> {
   const filter = log.topology.events(`${workspaceId}.config.webhook.*.created`);
   const stream = log.topology.eventStreams.runs;
   const created = await loadFirst(connection.jsm, stream, { filter, count: MOST_WEBHOOKS });

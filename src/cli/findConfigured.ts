@@ -18,7 +18,8 @@ const isId = (text: string): boolean => /^\d{1,15}$/.test(text);
  */
 export async function findWorkspace(db: Kysely<Database>, wanted: string | undefined): Promise<Named> {
   const all = await db.selectFrom("egret.workspaces").select(["id", "name"]).orderBy("name").execute();
-  if (all.length === 0) throw new NotFound("nothing is configured yet: write an egret.yaml and run `egret apply`");
+  if (all.length === 0)
+    throw new NotFound("nothing is configured yet: write an egret.yaml and run `egret apply`");
   if (wanted === undefined) {
     const [only, another] = all;
     if (only !== undefined && another === undefined) return only;
@@ -27,7 +28,12 @@ export async function findWorkspace(db: Kysely<Database>, wanted: string | undef
   }
   const found = all.find(({ id, name }) => (isId(wanted) ? id === Number(wanted) : name === wanted));
   if (found !== undefined) return found;
-  throw new NotFound(`there is no workspace "${wanted}".${suggestion(wanted, all.map(({ name }) => name))}`);
+  throw new NotFound(
+    `there is no workspace "${wanted}".${suggestion(
+      wanted,
+      all.map(({ name }) => name),
+    )}`,
+  );
 }
 
 /**
@@ -43,6 +49,12 @@ export async function findSyncNamed(db: Kysely<Database>, workspace: Named, want
     .execute();
   const found = all.find(({ id, name }) => (isId(wanted) ? id === Number(wanted) : name === wanted));
   if (found !== undefined) return found;
-  const hint = all.length === 0 ? " It has no syncs." : suggestion(wanted, all.map(({ name }) => name));
+  const hint =
+    all.length === 0
+      ? " It has no syncs."
+      : suggestion(
+          wanted,
+          all.map(({ name }) => name),
+        );
   throw new NotFound(`there is no sync "${wanted}" in workspace ${workspace.name}.${hint}`);
 }

@@ -6,7 +6,9 @@ import type { LogConnection } from "../log/connection.ts";
 /** @throws InvalidInput unless the text is the id of a run: a whole number from 1. */
 export function parseRunId(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new InvalidInput(`${JSON.stringify(text)} is no run id: a run id is a whole number, see \`egret runs\``);
+  throw new InvalidInput(
+    `${JSON.stringify(text)} is no run id: a run id is a whole number, see \`egret runs\``,
+  );
 }
 
 /**
@@ -21,7 +23,9 @@ export async function findRun({ jsm, topology }: LogConnection, runId: number): 
       const text = `the log cannot be read (${toError(cause).message})`;
       throw new Unavailable(`${text}: was \`egret start\` ever run against this NATS server?`, { cause });
     });
-  const aggregate = message === null ? null : parseAggregate(message.subject.slice(topology.events("").length));
-  if (aggregate?.kind !== "run") throw new NotFound(`the log has no run ${runId}; \`egret runs\` lists the latest`);
+  const aggregate =
+    message === null ? null : parseAggregate(message.subject.slice(topology.events("").length));
+  if (aggregate?.kind !== "run")
+    throw new NotFound(`the log has no run ${runId}; \`egret runs\` lists the latest`);
   return aggregate;
 }

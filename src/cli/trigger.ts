@@ -8,7 +8,14 @@ import { TimedOut } from "./failures.ts";
 import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
 import { count, duration } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type OpenLog, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
+import {
+  findServices,
+  type OpenLog,
+  type ReachOptions,
+  withDatabase,
+  withLog,
+  withReachOptions,
+} from "./reach.ts";
 import { checkCommandId, type RunAnswer, requestRun } from "./requestRun.ts";
 import { RunScreen } from "./runScreen.ts";
 import { complain, paint, print, printJson, StatusLine } from "./terminal.ts";
@@ -50,7 +57,13 @@ async function trigger(syncName: string, options: TriggerOptions): Promise<void>
     const sync = await findSyncNamed(db, workspace, syncName);
     await withLog(reach, async (open) => {
       const timeoutMs = options.timeout * 1_000;
-      const request = { workspaceId: workspace.id, syncId: sync.id, isFull: options.full === true, id, timeoutMs };
+      const request = {
+        workspaceId: workspace.id,
+        syncId: sync.id,
+        isFull: options.full === true,
+        id,
+        timeoutMs,
+      };
       const answer = await requestRun(open, db, { ...request, reason: options.reason });
       const run = acceptedRun(answer, { id, timeoutS: options.timeout });
       if (options.watch === true) await watch(open, run, options);
@@ -61,7 +74,8 @@ async function trigger(syncName: string, options: TriggerOptions): Promise<void>
 
 function acceptedRun(answer: RunAnswer, { id, timeoutS }: { id: string; timeoutS: number }): Triggered {
   if (answer.kind === "triggered") return answer;
-  if (answer.kind === "refused") throw new InvalidInput(`refused (${answer.refusal.code}): ${answer.refusal.message}`);
+  if (answer.kind === "refused")
+    throw new InvalidInput(`refused (${answer.refusal.code}): ${answer.refusal.message}`);
   throw new TimedOut(
     `nothing took the command within ${timeoutS} s: is \`egret start\` with the role \`worker\` running? ` +
       `The command waits in the queue as ${id} and starts a run as soon as one does.`,
@@ -74,7 +88,11 @@ function report({ run }: Triggered, { json }: TriggerOptions): void {
   else print(`run ${run_id} is triggered; see it with: egret run ${run_id}`);
 }
 
-async function watch({ connection }: OpenLog, { run, sequence }: Triggered, options: TriggerOptions): Promise<void> {
+async function watch(
+  { connection }: OpenLog,
+  { run, sequence }: Triggered,
+  options: TriggerOptions,
+): Promise<void> {
   const screen = options.json === true ? null : new RunScreen(new StatusLine());
   if (screen !== null) print(`${paint("bold", `run ${run.runId}`)}`);
   const end = await watchRun({
@@ -108,6 +126,7 @@ function summaryOf(outcome: RunEnd["outcome"], end: EventData<"sync.completed">,
   const word = outcome === "success" ? paint("green", "success") : paint("red", "failed");
   const read = `${count(end.source_record_count)} rows in the source`;
   const sent = `${count(end.records_processed)} sent, ${count(end.records_updated)} accepted, ${count(end.records_failed)} rejected`;
-  const invalid = (end.source_record_invalids ?? 0) > 0 ? `, ${count(end.source_record_invalids)} invalid` : "";
+  const invalid =
+    (end.source_record_invalids ?? 0) > 0 ? `, ${count(end.source_record_invalids)} invalid` : "";
   return `${word} in ${duration(durationMs)}: ${read}${invalid}; ${sent}`;
 }

@@ -1,4 +1,4 @@
-/** Writes planned batches into egret.batches by COPY, a few megabytes at a time. */
+/** Writes planned batches into egret.batches by COPY, about two megabytes at a time. */
 import { finished } from "node:stream/promises";
 import type pg from "pg";
 import copyStreams from "pg-copy-streams";
@@ -14,7 +14,7 @@ import {
   TEXT_OID,
 } from "./copyBinary.ts";
 
-const FLUSH_BYTES = 4 << 20;
+const FLUSH_BYTES = 2 << 20;
 
 /** Whose batches they are. */
 export interface BatchOwner {

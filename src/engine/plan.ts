@@ -17,8 +17,8 @@ import { inTransaction } from "./transaction.ts";
 const IN_MEMORY: InMemoryLimit = { keys: 50_000, bytes: 8 << 20 };
 
 /** Rows gathered before a question to Postgres or a write. */
-const CHUNK_ROWS = 5_000;
-const CHUNK_BYTES = 4 << 20;
+const CHUNK_ROWS = 2_000;
+const CHUNK_BYTES = 1 << 20;
 
 /** What a plan is made from. */
 export interface PlanRequest {

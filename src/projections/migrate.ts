@@ -3,7 +3,7 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 import { FileMigrationProvider, Migrator } from "kysely";
 import { Unavailable } from "../domain/errors.ts";
-import { openDatabase } from "./database.ts";
+import { type OpenDatabase, openDatabase } from "./database.ts";
 
 const FOLDER = path.join(import.meta.dirname, "../../migrations");
 
@@ -14,12 +14,7 @@ const FOLDER = path.join(import.meta.dirname, "../../migrations");
 export async function migrateToLatest(databaseUrl: string): Promise<string[]> {
   const { db, close } = openDatabase(databaseUrl, { maxConnections: 2 });
   try {
-    const migrator = new Migrator({
-      db,
-      provider: new FileMigrationProvider({ fs, path, migrationFolder: FOLDER }),
-      migrationTableName: "egret_migrations",
-      migrationLockTableName: "egret_migrations_lock",
-    });
+    const migrator = migratorOf(db);
     const { error, results } = await migrator.migrateToLatest();
     const failed = results?.find((result) => result.status === "Error");
     if (error !== undefined) {
@@ -31,4 +26,24 @@ export async function migrateToLatest(databaseUrl: string): Promise<string[]> {
   } finally {
     await close();
   }
+}
+
+/** Names of the migrations that the database has not had yet; nothing is changed. */
+export async function pendingMigrations(databaseUrl: string): Promise<string[]> {
+  const { db, close } = openDatabase(databaseUrl, { maxConnections: 2 });
+  try {
+    const migrations = await migratorOf(db).getMigrations();
+    return migrations.filter(({ executedAt }) => executedAt === undefined).map(({ name }) => name);
+  } finally {
+    await close();
+  }
+}
+
+function migratorOf(db: OpenDatabase["db"]): Migrator {
+  return new Migrator({
+    db,
+    provider: new FileMigrationProvider({ fs, path, migrationFolder: FOLDER }),
+    migrationTableName: "egret_migrations",
+    migrationLockTableName: "egret_migrations_lock",
+  });
 }

@@ -49,6 +49,11 @@ export function stateName(snapshot: AnyMachineSnapshot): string {
   return typeof value === "string" ? [...names, value].join(".") : names.join(".");
 }
 
+/** True once nothing can happen to the actor any more: it is in a state that its statechart tags `ended`. */
+export function hasEnded(snapshot: AnyMachineSnapshot): boolean {
+  return snapshot.hasTag("ended");
+}
+
 interface Action {
   type: string;
   params?: unknown;
@@ -76,7 +81,7 @@ export function begin<F extends Fact>(behaviour: Behaviour<F>, input: unknown): 
  * @throws FactRefused when the machine does not take this fact in its present state (I3).
  */
 export function decide(snapshot: AnyMachineSnapshot, fact: Fact): Decision {
-  if (snapshot.status !== "active" || !snapshot.can(fact)) {
+  if (hasEnded(snapshot) || !snapshot.can(fact)) {
     throw new FactRefused(`${fact.type} cannot happen in state ${stateName(snapshot)}`);
   }
   const [next, actions] = transition(snapshot.machine, snapshot, fact);

@@ -8,7 +8,7 @@ import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventDraft, EventLog } from "../log/eventLog.ts";
 import { CONSUMERS } from "../log/topology.ts";
-import { type Actor, decide, record, replay } from "./actor.ts";
+import { type Actor, decide, hasEnded, record, replay } from "./actor.ts";
 import type { AttemptOutcome, Ending, Target } from "./attempt.ts";
 import { deliveryAggregate, deliveryBehaviour, deliveryContext, type PendingData } from "./deliveryActor.ts";
 import { TargetGates } from "./targetGate.ts";
@@ -73,7 +73,7 @@ export class DeliveryWorker {
       ...replay(deliveryBehaviour, aggregate, known),
       last: (known.at(-1) as StoredEvent).event,
     };
-    if (actor.snapshot.status !== "active") {
+    if (hasEnded(actor.snapshot)) {
       await this.#settle(pending, actor, null);
       return { kind: "done" };
     }

@@ -8,7 +8,7 @@ import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
 import { CONSUMERS } from "../log/topology.ts";
-import { type Actor, decide, record, replay } from "./actor.ts";
+import { type Actor, decide, hasEnded, record, replay } from "./actor.ts";
 import { RunHistory, runBehaviour, runFact } from "./runActor.ts";
 import type { RunEngine, RunSession } from "./runSession.ts";
 import { failureOf, RUN_STEPS, type RunInWork, type StepResult } from "./runSteps.ts";
@@ -92,7 +92,7 @@ async function moveToEnd(
   { logger, surprises }: { logger: Logger; surprises: number },
 ): Promise<WorkResult> {
   let current = actor;
-  while (current.snapshot.status === "active") {
+  while (!hasEnded(current.snapshot)) {
     run.signal.throwIfAborted();
     const result = await performStep(run, current, { logger, surprises });
     const decision = decide(current.snapshot, runFact(result));

@@ -20,7 +20,12 @@ async function listen(listener: RequestListener): Promise<string> {
 }
 
 const request = (url: string, timeoutMs: number) => ({
-  ...{ url, timeoutMs, method: "POST" as const, headers: {}, body: Buffer.from("{}"), dispatcher: agent },
+  url,
+  timeoutMs,
+  method: "POST" as const,
+  headers: {},
+  body: Buffer.from("{}"),
+  dispatcher: agent,
 });
 
 describe("post", () => {

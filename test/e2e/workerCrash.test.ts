@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CONSUMERS } from "../../src/log/topology.ts";
 import { testSettings, triggerAndWait } from "../support/egret.ts";
 import { type EgretProcess, startEgretProcess } from "../support/egretProcess.ts";
 import { testDatabase } from "../support/namespace.ts";
@@ -111,5 +112,13 @@ describe("kill -9 of the worker", () => {
     expect(events.at(-1)?.type).toBe("sync.success");
     // Nothing was cut off, so nothing is sent twice.
     expect(destination.requests).toHaveLength(before + 1);
+  });
+
+  test("work that is done leaves the queue: no run is taken up again", async () => {
+    const { connection } = scenario.services;
+    const stream = connection.topology.eventStreams.runs;
+    const pending = async () => (await connection.jsm.consumers.info(stream, CONSUMERS.runs)).num_ack_pending;
+    await expect.poll(pending, { timeout: 10_000 }).toBe(0);
+    expect(worker.output()).not.toContain("LOG_CORRUPT");
   });
 });

@@ -1,0 +1,100 @@
+/** Plans and applies an egret.yaml, for `egret apply` and for the demo. */
+import type { Kysely } from "kysely";
+import { Agent } from "undici";
+import { type Applied, applyChanges } from "../configuration/apply.ts";
+import { type EgretFile, type ReadOptions, readEgretFile } from "../configuration/egretFile.ts";
+import { type Plan, planChanges } from "../configuration/plan.ts";
+import { readDestination } from "../configuration/store.ts";
+import type { TestResult } from "../destinations/destination.ts";
+import { createWebhookSender } from "../destinations/webhook.ts";
+import type { Database } from "../projections/database.ts";
+import type { SecretBox } from "../security/secretBox.ts";
+import { postgresSource } from "../sources/postgres.ts";
+import { VERSION } from "../version.ts";
+
+/** What planning and applying need. */
+export interface Desk {
+  db: Kysely<Database>;
+  box: SecretBox;
+}
+
+/** A file and what it would change. */
+export interface PlannedFile {
+  file: EgretFile;
+  plan: Plan;
+}
+
+/**
+ * Reads the file, asks its sources, and compares with what is configured; changes nothing.
+ * @throws InvalidInput with every fault, each with its place.
+ */
+export async function planFile({ db, box }: Desk, path: string, options: ReadOptions): Promise<PlannedFile> {
+  const file = await readEgretFile(path, options);
+  const describe: Parameters<typeof planChanges>[0]["describe"] = (source, object) =>
+    postgresSource.describeObject(source, object);
+  return { file, plan: await planChanges({ db, box, file, describe }) };
+}
+
+/** Makes the plan true; all of it or nothing. */
+export function applyPlan({ db, box }: Desk, plan: Plan): Promise<Applied> {
+  return applyChanges({ db, box, plan, actor: "egret apply" });
+}
+
+/** Ids by which subjects name what a workspace has. */
+export interface ConfiguredIds {
+  workspaceId: number;
+  syncs: { id: number; name: string }[];
+  webhooks: { id: number; name: string }[];
+}
+
+/** Reads the ids of a workspace's syncs and webhooks; null when there is no such workspace. */
+export async function readIds(db: Kysely<Database>, workspace: string): Promise<ConfiguredIds | null> {
+  const row = await db
+    .selectFrom("egret.workspaces")
+    .select("id")
+    .where("name", "=", workspace)
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  const named = (table: "egret.syncs" | "egret.webhooks") =>
+    db.selectFrom(table).select(["id", "name"]).where("workspace_id", "=", row.id).orderBy("id").execute();
+  const [syncs, webhooks] = [await named("egret.syncs"), await named("egret.webhooks")];
+  return { workspaceId: row.id, syncs, webhooks };
+}
+
+/** The outcome of a destination's connection test. */
+export interface TestedDestination extends TestResult {
+  name: string;
+}
+
+/** Tests the connection of each destination that the plan made or changed, and keeps the outcome beside it. */
+export async function testChangedDestinations({ db, box }: Desk, plan: Plan): Promise<TestedDestination[]> {
+  const names = plan.changes
+    .filter(({ kind, action }) => kind === "destination" && (action === "create" || action === "update"))
+    .map(({ name }) => name);
+  if (names.length === 0) return [];
+  const rows = await db
+    .selectFrom("egret.destinations as destination")
+    .innerJoin("egret.workspaces as workspace", "workspace.id", "destination.workspace_id")
+    .select("destination.id")
+    .where("workspace.name", "=", plan.workspace)
+    .where("destination.name", "in", names)
+    .orderBy("destination.id")
+    .execute();
+  const dispatcher = new Agent();
+  try {
+    const sender = createWebhookSender({ dispatcher, version: VERSION });
+    const tested = await Promise.all(
+      rows.map(async ({ id }) => {
+        const destination = await readDestination(db, box, id);
+        if (destination === null) return null;
+        const result = await sender.testConnection(destination);
+        const outcome = { last_test_succeeded: result.ok, last_tested_at: new Date() };
+        await db.updateTable("egret.destinations").set(outcome).where("id", "=", id).execute();
+        return { name: destination.name, ...result };
+      }),
+    );
+    return tested.filter((result) => result !== null);
+  } finally {
+    await dispatcher.close();
+  }
+}

@@ -1,0 +1,69 @@
+/** What `egret apply` would do, and what it did, in words. */
+import type { Applied } from "../configuration/apply.ts";
+import type { Change, FieldChange } from "../configuration/configItem.ts";
+import type { ConfiguredIds, TestedDestination } from "./applyFile.ts";
+import { paint } from "./terminal.ts";
+
+const MAX_VALUE_LETTERS = 60;
+
+/** One line per object that changes, with its fields below; then the counts. */
+export function planLines(changes: readonly Change[]): string[] {
+  const lines: string[] = [];
+  for (const { action, kind, name, fields } of changes) {
+    const title = `${kind} ${name}`;
+    if (action === "create") lines.push(paint("green", `+ ${title}`));
+    if (action === "delete") lines.push(paint("red", `- ${title}`));
+    if (action === "update")
+      lines.push(paint("yellow", `~ ${title}`), ...fields.map((field) => `    ${fieldLine(field)}`));
+  }
+  const number = (action: Change["action"]) => changes.filter((change) => change.action === action).length;
+  const counts = `${number("create")} to create, ${number("update")} to change, ${number("delete")} to delete`;
+  return [
+    ...lines,
+    `${lines.length > 0 ? "Plan: " : "Nothing to do: "}${counts}, ${number("unchanged")} unchanged.`,
+  ];
+}
+
+function fieldLine(change: FieldChange): string {
+  if (change.secret) return `${change.field}: (secret, changed)`;
+  return `${change.field}: ${shown(change.before)} -> ${shown(change.after)}`;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined || value === null) return "(none)";
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length > MAX_VALUE_LETTERS ? `${line.slice(0, MAX_VALUE_LETTERS)}…` : line;
+}
+
+/** The secrets that exist from now on and are shown this once. */
+export function secretLines(secrets: Applied["webhookSecrets"]): string[] {
+  if (secrets.length === 0) return [];
+  return [
+    "",
+    paint(
+      ["bold", "yellow"],
+      "New webhook secrets. They are shown this once; keep them where the receivers can read them:",
+    ),
+    ...secrets.map(({ name, secret }) => `  ${name}: ${secret}`),
+  ];
+}
+
+/** Ids that subjects and other commands use. */
+export function idLines(ids: ConfiguredIds): string[] {
+  const list = (named: readonly { id: number; name: string }[]) =>
+    named.length === 0 ? "none" : named.map(({ id, name }) => `${name} = ${id}`).join(", ");
+  return [
+    "",
+    `Ids: workspace = ${ids.workspaceId}; syncs: ${list(ids.syncs)}; webhooks: ${list(ids.webhooks)}`,
+  ];
+}
+
+/** What the connection tests said. */
+export function testLines(tested: readonly TestedDestination[]): string[] {
+  return tested.map(({ name, ok, message }) =>
+    ok
+      ? `${paint("green", "✓")} destination ${name} answers`
+      : `${paint("yellow", "!")} destination ${name} failed its connection test: ${message}. Runs to it will fail until it answers.`,
+  );
+}

@@ -1,0 +1,138 @@
+/** `egret run <id>`: what happened in a run, as a timeline, and what became of its batches and lifecycle webhooks. */
+import { Command } from "commander";
+import type { StoredEvent } from "../domain/event.ts";
+import { type Attempt, type Delivery, listDeliveries } from "../projections/deliveries.ts";
+import { getRun, type Run } from "../projections/runs.ts";
+import { eventDetails, eventTitle } from "./eventLine.ts";
+import { clock, counted, dayAndTime, duration } from "./format.ts";
+import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
+import { findRun, parseRunId } from "./runInLog.ts";
+import { paintStatus } from "./runs.ts";
+import { paint, print, printJson } from "./terminal.ts";
+
+interface RunOptions extends ReachOptions {
+  all?: boolean;
+  json?: boolean;
+}
+
+interface Story {
+  run: Run | null;
+  events: StoredEvent[];
+  deliveries: Delivery[];
+  attempts: Attempt[];
+}
+
+const MOST_DELIVERIES = 100_000;
+/** Batches that went well at once are only counted beyond this number. */
+const SHOWN_BATCHES = 10;
+
+/** The command. */
+export function runCommand(): Command {
+  const command = new Command("run")
+    .description("show what happened in a run: its events, batches, deliveries and attempts")
+    .argument("<id>", "id of the run")
+    .option("--all", "show every batch, also the many that went well at once")
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      "\nThe timeline comes from the log, the deliveries from the read models.\n\nExample:\n  egret run 7011",
+    );
+  return withReachOptions(command).action(async (id: string, options: RunOptions) => {
+    const story = await readStory(options, parseRunId(id));
+    if (options.json === true) printJson({ ...story, events: story.events.map(({ event }) => event) });
+    else printStory(story, options.all === true);
+  });
+}
+
+async function readStory(options: RunOptions, runId: number): Promise<Story> {
+  const reach = await findServices(options);
+  const events = await withLog(reach, async ({ connection, log }) =>
+    log.load(await findRun(connection, runId)),
+  );
+  return withDatabase(reach, async ({ db }) => {
+    const run = await getRun(db, runId);
+    const newestFirst = await listDeliveries(db, { runId, limit: MOST_DELIVERIES });
+    const attempts = await db
+      .selectFrom("egret_read.attempts")
+      .innerJoin("egret_read.deliveries as delivery", (join) =>
+        join
+          .onRef("delivery.id", "=", "egret_read.attempts.delivery_id")
+          .onRef("delivery.target_kind", "=", "egret_read.attempts.target_kind")
+          .onRef("delivery.target_id", "=", "egret_read.attempts.target_id"),
+      )
+      .selectAll("egret_read.attempts")
+      .where("delivery.run_id", "=", runId)
+      .orderBy("attempt")
+      .execute();
+    return { run, events, deliveries: newestFirst.toReversed(), attempts };
+  });
+}
+
+function printStory({ run, events, deliveries, attempts }: Story, showAll: boolean): void {
+  const first = events[0]?.event;
+  if (first === undefined) return;
+  const status = run === null ? "not projected yet" : paintStatus(run.status);
+  print(`${paint("bold", first.subject)}  ${run?.sync_name ?? ""}  ${status}  ${dayAndTime(first.time)}`);
+  let before = Date.parse(first.time);
+  for (const { event } of events) {
+    const atMs = Date.parse(event.time);
+    const step = paint("dim", `+${duration(atMs - before)}`.padStart(9));
+    print(`  ${paint("dim", clock(event.time))} ${step}  ${eventTitle(event, 16)} ${eventDetails(event)}`);
+    before = atMs;
+  }
+  const batches = deliveries.filter(({ target_kind }) => target_kind === "destination");
+  printDeliveries("batches", batches, { attempts, showAll });
+  printDeliveries(
+    "lifecycle webhooks",
+    deliveries.filter(({ target_kind }) => target_kind === "webhook"),
+    {
+      attempts,
+      showAll: true,
+    },
+  );
+}
+
+function printDeliveries(
+  title: string,
+  deliveries: readonly Delivery[],
+  { attempts, showAll }: { attempts: readonly Attempt[]; showAll: boolean },
+): void {
+  if (deliveries.length === 0) return;
+  const tried = Map.groupBy(attempts, deliveryKey);
+  const dull = deliveries.filter(({ state, attempts }) => state === "delivered" && attempts === 1);
+  const hidden = showAll || dull.length <= SHOWN_BATCHES ? [] : dull.slice(SHOWN_BATCHES);
+  print();
+  print(paint("bold", `${title} (${deliveries.length})`));
+  for (const delivery of deliveries) {
+    if (hidden.includes(delivery)) continue;
+    const what = delivery.event ?? counted(delivery.records, "row");
+    const target = `${delivery.target_kind} ${delivery.target_id}`;
+    print(`  ${delivery.id.padEnd(14)} ${what.padEnd(16)} ${target.padEnd(16)} ${paintState(delivery)}`);
+    const own = tried.get(deliveryKey({ ...delivery, delivery_id: delivery.id })) ?? [];
+    for (const attempt of own) print(`      ${attemptLine(attempt)}`);
+  }
+  if (hidden.length > 0)
+    print(`  … and ${counted(hidden.length, "batch", "batches")} accepted at once (--all shows them)`);
+}
+
+function deliveryKey(row: { target_kind: string; target_id: number; delivery_id: string }): string {
+  return `${row.target_kind} ${row.target_id} ${row.delivery_id}`;
+}
+
+function attemptLine({ attempt, started_at, duration_ms, http_status, error }: Attempt): string {
+  const verdict = error === null ? paint("green", `HTTP ${http_status} accepted`) : paint("red", error);
+  return `${paint("dim", clock(started_at))} attempt ${attempt}  ${verdict}  ${paint("dim", duration(duration_ms))}`;
+}
+
+function paintState({ state, death_reason, next_attempt_at }: Delivery): string {
+  switch (state) {
+    case "delivered":
+      return paint("green", state);
+    case "dead":
+      return paint("red", `dead: ${death_reason}`);
+    case "retrying":
+      return paint("yellow", `retrying${next_attempt_at === null ? "" : `, due ${clock(next_attempt_at)}`}`);
+    case "pending":
+      return paint("cyan", state);
+  }
+}

@@ -1,0 +1,74 @@
+/** `egret runs`: the latest runs, newest first. */
+import { Command } from "commander";
+import { listRuns, type Run } from "../projections/runs.ts";
+import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
+import { count, dayAndTime, duration } from "./format.ts";
+import { wholeNumber } from "./options.ts";
+import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
+import { paint, print, printJson, table } from "./terminal.ts";
+
+interface RunsOptions extends ReachOptions {
+  sync?: string;
+  workspace?: string;
+  limit: number;
+  json?: boolean;
+}
+
+const HEADINGS = [
+  "run",
+  "sync",
+  "status",
+  "triggered",
+  "took",
+  "rows",
+  "changed",
+  "accepted",
+  "rejected",
+  "error",
+];
+const RIGHT = new Set([0, 4, 5, 6, 7, 8]);
+
+/** The command. */
+export function runsCommand(): Command {
+  const command = new Command("runs")
+    .description("list the latest runs")
+    .option("--sync <sync>", "only runs of this sync, by name or id")
+    .option("--workspace <name>", "name or id; needed with --sync when there are several")
+    .option("--limit <count>", "how many", wholeNumber(1, 1_000), 20)
+    .option("--json", "print one JSON object a line")
+    .addHelpText("after", "\nExample:\n  egret runs --sync airports --limit 5");
+  return withReachOptions(command).action(async (options: RunsOptions) => {
+    const reach = await findServices(options);
+    const runs = await withDatabase(reach, async ({ db }) => {
+      if (options.sync === undefined) return listRuns(db, { limit: options.limit });
+      const workspace = await findWorkspace(db, options.workspace);
+      const sync = await findSyncNamed(db, workspace, options.sync);
+      return listRuns(db, { limit: options.limit, syncId: sync.id });
+    });
+    if (options.json === true) for (const run of runs) printJson(run);
+    else if (runs.length === 0) print("no runs yet; start one with: egret trigger <sync> --watch");
+    else for (const line of table(HEADINGS, runs.map(cells), RIGHT)) print(line);
+  });
+}
+
+function cells(run: Run): string[] {
+  const from = run.started_at ?? run.created_at;
+  return [
+    String(run.id),
+    run.sync_name,
+    paintStatus(run.status),
+    dayAndTime(run.created_at),
+    run.completed_at === null ? "-" : duration(run.completed_at.getTime() - from.getTime()),
+    count(run.source_record_count),
+    count(run.source_record_updates),
+    count(run.records_updated),
+    count(run.records_failed),
+    run.error_code ?? "",
+  ];
+}
+
+/** The status of a run in its colour. */
+export function paintStatus(status: Run["status"]): string {
+  if (status === "completed") return paint("green", status);
+  return status === "failed" ? paint("red", status) : paint("cyan", status);
+}

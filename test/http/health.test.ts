@@ -1,0 +1,48 @@
+import { afterAll, expect, test } from "vitest";
+import { healthRoutes } from "../../src/http/healthRoutes.ts";
+import { serveHttp } from "../../src/http/server.ts";
+import { testEgret } from "../support/egret.ts";
+
+const egret = await testEgret();
+
+test("/healthz and /readyz answer over the socket when everything is there", async () => {
+  const health = await fetch(`${egret.url}/healthz`);
+  expect([health.status, await health.json()]).toEqual([200, { status: "ok" }]);
+  const ready = await fetch(`${egret.url}/readyz`);
+  expect([ready.status, await ready.json()]).toEqual([
+    200,
+    { status: "ready", parts: { postgres: "ok", nats: "ok" } },
+  ]);
+});
+
+test("/readyz says 503 and which part is missing, without why", async () => {
+  const checks = [
+    { name: "postgres", check: async () => undefined },
+    { name: "nats", check: () => Promise.reject(new Error("password hunter2 refused")) },
+  ];
+  const answer = await healthRoutes(checks, () => false).request("/readyz");
+  expect(answer.status).toBe(503);
+  const text = await answer.text();
+  expect(JSON.parse(text)).toEqual({ status: "not ready", parts: { postgres: "ok", nats: "unreachable" } });
+  expect(text).not.toContain("hunter2");
+});
+
+test("/readyz says draining from the moment of shutdown", async () => {
+  const answer = await healthRoutes([], () => true).request("/readyz");
+  expect([answer.status, await answer.json()]).toEqual([503, { status: "draining", parts: {} }]);
+});
+
+test("a taken port is named with the variable that changes it", async () => {
+  const first = await serveHttp(
+    healthRoutes([], () => false),
+    { host: "127.0.0.1", port: 0 },
+  );
+  afterAll(first.close);
+  const port = Number(new URL(first.url).port);
+  await expect(
+    serveHttp(
+      healthRoutes([], () => false),
+      { host: "127.0.0.1", port },
+    ),
+  ).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: another program has it: set EGRET_HTTP_PORT`);
+});
