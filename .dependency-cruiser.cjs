@@ -62,6 +62,8 @@ const allowed = {
     "engine",
     "embedded",
     "http",
+    "configuration",
+    "runtime",
   ],
   embedded: [],
 };
@@ -78,7 +80,7 @@ const roomRules = Object.entries(rooms).map(([room, from]) => ({
     pathNot: [
       from,
       ...allowed[room].map((name) => rooms[name]),
-      ...(room === "cli" ? ["^src/main\\.ts$", "^src/(config|logger)\\.ts$"] : []),
+      ...(room === "cli" ? ["^src/main\\.ts$", "^src/(config|logger|version|releases)\\.ts$"] : []),
     ],
   },
 }));

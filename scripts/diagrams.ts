@@ -1,113 +1,45 @@
-/** Draws the statecharts as Mermaid into docs/machines.md; with --check, fails when the file is not current. */
+/** Writes what is drawn and listed from the code: docs/machines.md and two parts of the README; --check only compares. */
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { AnyStateMachine, AnyStateNode } from "xstate";
-import { deliveryMachine } from "../machines/delivery.ts";
-import { syncRunMachine } from "../machines/syncRun.ts";
-import { WEBHOOK_RETRY_DELAYS_MS } from "../src/domain/retryPolicy.ts";
+import { configVariables } from "../src/config.ts";
+import { drawCharts } from "./statecharts.ts";
 
-const FILE = path.join(import.meta.dirname, "../docs/machines.md");
+const root = path.join(import.meta.dirname, "..");
 
-const CHARTS: { title: string; text: string; machine: AnyStateMachine }[] = [
-  {
-    title: "Run",
-    text: "One execution of a sync. Each arrow is one event in the log; `effect` is what the runtime performs on entry.",
-    machine: syncRunMachine,
-  },
-  {
-    title: "Delivery",
-    text: `One payload for one target. For lifecycle webhooks \`retryDelay\` is ${WEBHOOK_RETRY_DELAYS_MS.map((ms) => ms / 1000).join(", ")} s before retries 1 to 5.`,
-    machine: deliveryMachine,
-  },
-];
-
-const idOf = (node: AnyStateNode): string => node.path.join("_");
-const named = (actions: readonly unknown[]): string[] =>
-  actions.filter((action) => typeof action === "string");
-
-interface Arrow {
-  from: AnyStateNode;
-  to: AnyStateNode;
-  label: string;
+function machinesPage(): string {
+  const intro = "Drawn from `machines/` by `npm run diagrams`; do not edit.";
+  return ["# The statecharts", "", intro, "", drawCharts("##")].join("\n");
 }
 
-function arrowsFrom(node: AnyStateNode): Arrow[] {
-  return [...node.transitions.values()].flat().flatMap((transition) => {
-    const event = transition.eventType.replace(/^xstate\.after\.(\w+).*$/, "after $1");
-    const guard = typeof transition.guard === "string" ? ` [${transition.guard}]` : "";
-    const effects = named(transition.actions).filter((action) => action === "attempt");
-    const label = [event + guard, ...effects].join(" / ");
-    return (transition.target ?? [node]).map((to) => ({ from: node, to, label }));
+function variableTable(): string {
+  const rows = configVariables().map(({ name, help, fallback }) => {
+    const shown = fallback === null ? "" : `\`${fallback}\``;
+    return `| \`${name}\` | ${shown} | ${help} |`;
   });
+  return `\n| variable | default | what for |\n| --- | --- | --- |\n${rows.join("\n")}\n\n`;
 }
 
-/** Mermaid draws no arrow out of a box: such an arrow leaves the box itself and says where it comes from. */
-function lifted({ from, to, label }: Arrow): { parent: AnyStateNode | undefined; line: string } {
-  if (from.parent === to.parent)
-    return { parent: from.parent, line: `${idOf(from)} --> ${idOf(to)}: ${label}` };
-  const box = from.parent as AnyStateNode;
-  return { parent: box.parent, line: `${idOf(box)} --> ${idOf(to)}: ${label} (from ${from.key})` };
+/** Puts `content` between the two comments that mark a generated part. */
+function between(text: string, part: string, content: string): string {
+  const [begin, end] = [`<!-- ${part}:begin -->\n`, `<!-- ${part}:end -->`];
+  const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)];
+  if (from < begin.length || to < from) throw new Error(`README.md has no part ${part}`);
+  return text.slice(0, from) + content + text.slice(to);
 }
 
-function descendants(node: AnyStateNode): AnyStateNode[] {
-  const children = Object.values(node.states);
-  return children.concat(children.flatMap(descendants));
-}
-
-function body(node: AnyStateNode, indent: string): string[] {
-  const lines: string[] = [];
-  const initial = node.initial.target[0];
-  if (initial !== undefined) lines.push(`${indent}[*] --> ${idOf(initial)}`);
-  for (const child of Object.values(node.states)) {
-    const effect = named(child.entry).join(", ");
-    const note = effect === "" ? "" : `<br/><i>effect: ${effect}</i>`;
-    if (child.type === "compound") {
-      lines.push(
-        `${indent}state "${child.key}" as ${idOf(child)} {`,
-        ...body(child, `${indent}  `),
-        `${indent}}`,
-      );
-    } else {
-      lines.push(`${indent}state "${child.key}${note}" as ${idOf(child)}`);
-    }
-    if (child.type === "final") lines.push(`${indent}${idOf(child)} --> [*]`);
-  }
-  const own = descendants(node).flatMap(arrowsFrom).map(lifted);
-  lines.push(...own.filter(({ parent }) => parent === node).map(({ line }) => indent + line));
-  return lines;
-}
-
-function draw(): string {
-  const charts = CHARTS.map(({ title, text, machine }) =>
-    [
-      `## ${title}`,
-      "",
-      text,
-      "",
-      "```mermaid",
-      "stateDiagram-v2",
-      ...body(machine.root, "  "),
-      "```",
-      "",
-    ].join("\n"),
-  );
-  return [
-    "# The statecharts",
-    "",
-    "Drawn from `machines/` by `npm run diagrams`; do not edit.",
-    "",
-    ...charts,
-  ].join("\n");
-}
-
-const drawn = draw();
-if (process.argv.includes("--check")) {
-  const current = await readFile(FILE, "utf8").catch(() => "");
-  if (current !== drawn) {
-    console.error("docs/machines.md is not current: run `npm run diagrams`");
+const readme = await readFile(path.join(root, "README.md"), "utf8");
+const wanted = {
+  "docs/machines.md": machinesPage(),
+  "README.md": between(between(readme, "machines", `\n${drawCharts("###")}\n`), "variables", variableTable()),
+};
+for (const [name, text] of Object.entries(wanted)) {
+  const file = path.join(root, name);
+  if ((await readFile(file, "utf8").catch(() => "")) === text) continue;
+  if (process.argv.includes("--check")) {
+    console.error(`${name} is not current: run \`npm run diagrams\``);
     process.exitCode = 1;
+  } else {
+    await writeFile(file, text);
+    console.log(`wrote ${name}`);
   }
-} else {
-  await writeFile(FILE, drawn);
-  console.log(`wrote ${path.relative(process.cwd(), FILE)}`);
 }

@@ -5,7 +5,7 @@ import { type Applied, applyChanges } from "../configuration/apply.ts";
 import { type EgretFile, type ReadOptions, readEgretFile } from "../configuration/egretFile.ts";
 import { type Plan, planChanges } from "../configuration/plan.ts";
 import { readDestination } from "../configuration/store.ts";
-import type { TestResult } from "../destinations/destination.ts";
+import type { DestinationSender, TestResult } from "../destinations/destination.ts";
 import { createWebhookSender } from "../destinations/webhook.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
@@ -83,18 +83,22 @@ export async function testChangedDestinations({ db, box }: Desk, plan: Plan): Pr
   const dispatcher = new Agent();
   try {
     const sender = createWebhookSender({ dispatcher, version: VERSION });
-    const tested = await Promise.all(
-      rows.map(async ({ id }) => {
-        const destination = await readDestination(db, box, id);
-        if (destination === null) return null;
-        const result = await sender.testConnection(destination);
-        const outcome = { last_test_succeeded: result.ok, last_tested_at: new Date() };
-        await db.updateTable("egret.destinations").set(outcome).where("id", "=", id).execute();
-        return { name: destination.name, ...result };
-      }),
-    );
+    const tested = await Promise.all(rows.map(({ id }) => testDestination({ db, box }, sender, id)));
     return tested.filter((result) => result !== null);
   } finally {
     await dispatcher.close();
   }
+}
+
+async function testDestination(
+  { db, box }: Desk,
+  sender: DestinationSender,
+  id: number,
+): Promise<TestedDestination | null> {
+  const destination = await readDestination(db, box, id);
+  if (destination === null) return null;
+  const result = await sender.testConnection(destination);
+  const outcome = { last_test_succeeded: result.ok, last_tested_at: new Date() };
+  await db.updateTable("egret.destinations").set(outcome).where("id", "=", id).execute();
+  return { name: destination.name, ...result };
 }

@@ -1,7 +1,8 @@
 /** `egret doctor`: what is reachable, in which version, and what to fix. */
 import { Command } from "commander";
-import { checkEverything, type Finding } from "./doctorChecks.ts";
+import { checkEverything } from "./doctorChecks.ts";
 import { EXIT } from "./exitCodes.ts";
+import type { Finding } from "./finding.ts";
 import { type ReachOptions, withReachOptions } from "./reach.ts";
 import { paint, print, printJson } from "./terminal.ts";
 

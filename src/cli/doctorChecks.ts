@@ -5,7 +5,7 @@ import { type OpenDatabase } from "../projections/database.ts";
 import { pendingMigrations } from "../projections/migrate.ts";
 import { openSecretBox } from "../security/secretBox.ts";
 import { checkLog } from "./doctorLogChecks.ts";
-import { describeFailure } from "./failures.ts";
+import { type Finding, ok, problem } from "./finding.ts";
 import { counted } from "./format.ts";
 import {
   databaseUrlOf,
@@ -15,19 +15,6 @@ import {
   withDatabase,
   withLog,
 } from "./reach.ts";
-
-/** What one check found; `fix` says what to do. */
-export interface Finding {
-  name: string;
-  state: "ok" | "warning" | "problem";
-  message: string;
-  fix: string | null;
-}
-
-/** A finding without anything to do. */
-export function ok(name: string, message: string): Finding {
-  return { name, state: "ok", message, fix: null };
-}
 
 const OLDEST_NODE = 24;
 
@@ -47,11 +34,6 @@ export async function checkEverything(options: ReachOptions): Promise<Finding[]>
   findings.push(...(await checkDatabase(reach)));
   findings.push(...(await checkNats(reach)));
   return findings;
-}
-
-/** A failed check in the words of its error. */
-export function problem(name: string, error: unknown, fix: string | null): Finding {
-  return { name, state: "problem", message: describeFailure(error).lines.slice(0, 3).join(" "), fix };
 }
 
 function checkNode(): Finding {

@@ -2,7 +2,7 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { LogConnection } from "../log/connection.ts";
 import { CONSUMERS, type StreamName } from "../log/topology.ts";
-import { type Finding, ok } from "./doctorChecks.ts";
+import { type Finding, ok } from "./finding.ts";
 import { bytes, count, counted } from "./format.ts";
 import { type Reach, withDatabase } from "./reach.ts";
 

@@ -38,17 +38,22 @@ export function configOf(options: ReachOptions): Config {
   return options.dir === undefined ? config : { ...config, dir: options.dir };
 }
 
-/** Finds the services: what the environment names, and for the rest a development server in the folder. */
+/**
+ * Finds the services: those of a development server in a folder that the command line names, else what the
+ * environment names, and for the rest a development server in the usual folder.
+ */
 export async function findServices(options: ReachOptions): Promise<Reach> {
   const config = configOf(options);
   const isComplete = config.databaseUrl !== null && config.natsUrl !== null && config.secretKeys.length > 0;
-  const running = isComplete ? undefined : await readDevelopmentServices(config.dir);
+  const running =
+    isComplete && options.dir === undefined ? undefined : await readDevelopmentServices(config.dir);
+  const own = running === undefined ? null : { ...running, secretKeys: [running.secretKey] };
+  if (options.dir !== undefined && own !== null) return { config, ...own };
   return {
     config,
-    databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? null,
-    natsUrl: config.natsUrl ?? running?.natsUrl ?? null,
-    secretKeys:
-      config.secretKeys.length > 0 || running === undefined ? config.secretKeys : [running.secretKey],
+    databaseUrl: config.databaseUrl ?? own?.databaseUrl ?? null,
+    natsUrl: config.natsUrl ?? own?.natsUrl ?? null,
+    secretKeys: config.secretKeys.length > 0 ? config.secretKeys : (own?.secretKeys ?? []),
   };
 }
 

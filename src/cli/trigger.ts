@@ -94,7 +94,7 @@ async function watch(
   options: TriggerOptions,
 ): Promise<void> {
   const screen = options.json === true ? null : new RunScreen(new StatusLine());
-  if (screen !== null) print(`${paint("bold", `run ${run.runId}`)}`);
+  if (screen !== null) print(paint("bold", `run ${run.runId}`));
   const end = await watchRun({
     connection,
     run,

@@ -3,7 +3,7 @@ import type pg from "pg";
 import type { Sync } from "../domain/configuration.ts";
 import { InvalidInput, RunFailure, toError, Unavailable } from "../domain/errors.ts";
 import { releaseSync } from "../engine/claims.ts";
-import { planRun } from "../engine/plan.ts";
+import { findPlan, planRun } from "../engine/plan.ts";
 import { runTotals } from "../engine/settle.ts";
 import { takeSnapshot } from "../engine/snapshot.ts";
 import { commitRun, resolveFullSync } from "../engine/syncState.ts";
@@ -110,6 +110,9 @@ class EngineSession implements RunSession {
   async plan({ fullSync, syncRunAt }: { fullSync: boolean; syncRunAt: Date }) {
     // The scratch table does not survive a crash of Postgres: without our lock it cannot be trusted.
     await this.#lock.verify();
+    // Made already, by a worker that died before it could say so: the source need not even be there.
+    const existing = await findPlan(this.#options.database.pool, this.#run.runId);
+    if (existing !== null) return { ...existing, deletes: 0 };
     if (this.#taken === null) await this.snapshot(() => undefined);
     const { sync, compiled } = await this.#compile();
     const taken = this.#taken;

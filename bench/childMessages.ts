@@ -1,0 +1,59 @@
+/** Asks a child process and waits for its answer, one question at a time. */
+import { type ChildProcess, fork } from "node:child_process";
+import path from "node:path";
+
+/** A child that answers messages. */
+export interface Child {
+  ask<Answer>(question: object): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/**
+ * Forks a program of this folder and resolves once it has said that it is ready. Its standard output is thrown away:
+ * it writes its log lines, but nobody pays for reading them.
+ * @throws when it ends before, or while it is asked.
+ */
+export async function startChild(file: string, env: Record<string, string> = {}): Promise<Child> {
+  const child = fork(path.join(import.meta.dirname, file), {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  const gone = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  await answer(child, gone);
+  return {
+    async ask<Answer>(question: object) {
+      const answered = answer(child, gone);
+      child.send(question);
+      return (await answered) as Answer;
+    },
+    async close() {
+      if (child.connected) child.disconnect();
+      await gone;
+    },
+  };
+}
+
+function answer(child: ChildProcess, gone: Promise<number | null>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    child.once("message", (message: { error?: string }) => {
+      if (message.error === undefined) resolve(message);
+      else reject(new Error(message.error));
+    });
+    void gone.then((code) => reject(new Error(`${path.basename(child.spawnfile)} ended with ${code}`)));
+  });
+}
+
+/** The child's side: answers each message with what `handle` returns, and ends when its parent is gone. */
+export function answerMessages<Question>(
+  handle: (question: Question) => Promise<object> | object,
+  close: () => Promise<void>,
+): void {
+  process.on("message", (question: Question) => {
+    void (async () => handle(question))().then(
+      (reply) => process.send?.(reply),
+      (error: Error) => process.send?.({ error: error.stack ?? error.message }),
+    );
+  });
+  process.once("disconnect", () => void close().finally(() => process.exit(0)));
+  process.send?.({});
+}

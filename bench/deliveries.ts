@@ -1,0 +1,55 @@
+/** The lifecycle deliveries that benchmarks make: the event that brings one into being, as the notifier writes it. */
+import { DELIVERY_MACHINE } from "../machines/delivery.ts";
+import type { DeliveryAggregate } from "../src/domain/aggregate.ts";
+import type { EventData } from "../src/domain/event.ts";
+import { lifecyclePayload } from "../src/domain/lifecycle.ts";
+import { WEBHOOK_RETRY_DELAYS_MS, WEBHOOK_TIMEOUT_MS } from "../src/domain/retryPolicy.ts";
+import type { EventDraft } from "../src/log/eventLog.ts";
+import { sha256Hex } from "../src/runtime/deliveryActor.ts";
+
+/** Which delivery, to which webhook. */
+export interface PendingPlace {
+  deliveryId: string;
+  webhookId: number;
+}
+
+const PAYLOAD = lifecyclePayload({
+  event: "sync.completed",
+  workspaceId: 1,
+  syncId: 1,
+  runId: 1,
+  status: "ok",
+});
+const EVENT_ID = "0190f4c2-7b1e-7c3a-9a55-2f1d3c4b5a69";
+
+/** What a delivery to a webhook is born with. */
+export function pendingData({ deliveryId, webhookId }: PendingPlace): EventData<"delivery.pending"> {
+  return {
+    workspace_id: 1,
+    target_kind: "webhook",
+    target_id: webhookId,
+    delivery_id: deliveryId,
+    sync_id: 1,
+    sync_run_id: 1,
+    fact: "created",
+    event: "sync.completed",
+    event_id: EVENT_ID,
+    retry_delays_ms: [...WEBHOOK_RETRY_DELAYS_MS],
+    timeout_ms: WEBHOOK_TIMEOUT_MS,
+    records: 0,
+    payload: PAYLOAD,
+    payload_sha256: sha256Hex(PAYLOAD),
+  };
+}
+
+/** The aggregate and its first event. */
+export function createPending(place: PendingPlace): {
+  aggregate: DeliveryAggregate;
+  draft: EventDraft<"delivery.pending">;
+} {
+  const { deliveryId, webhookId } = place;
+  return {
+    aggregate: { kind: "delivery", workspaceId: 1, targetKind: "webhook", targetId: webhookId, deliveryId },
+    draft: { type: "delivery.pending", machine: DELIVERY_MACHINE, state: "pending", data: pendingData(place) },
+  };
+}
