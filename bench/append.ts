@@ -14,7 +14,7 @@ import type { BenchServers } from "./servers.ts";
 const COUNT = 20_000;
 const WARM_UP = 5_000;
 const IN_FLIGHT = 500;
-const ROUNDS = 5;
+const ROUNDS = 3;
 
 interface Contestants {
   connection: LogConnection;

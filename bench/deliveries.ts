@@ -50,6 +50,11 @@ export function createPending(place: PendingPlace): {
   const { deliveryId, webhookId } = place;
   return {
     aggregate: { kind: "delivery", workspaceId: 1, targetKind: "webhook", targetId: webhookId, deliveryId },
-    draft: { type: "delivery.pending", machine: DELIVERY_MACHINE, state: "pending", data: pendingData(place) },
+    draft: {
+      type: "delivery.pending",
+      machine: DELIVERY_MACHINE,
+      state: "pending",
+      data: pendingData(place),
+    },
   };
 }

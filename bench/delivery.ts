@@ -10,7 +10,7 @@ import type { BenchServers } from "./servers.ts";
 import { expectAtSink, type Sink, startSink } from "./sink.ts";
 
 const COUNT = 10_000;
-const WARM_UP = 2_000;
+const WARM_UP = 1_000;
 const ROUNDS = 3;
 /** Each webhook has five attempts under way at most: with so many, the worker's own bound is the one that is met. */
 const WEBHOOKS = 40;

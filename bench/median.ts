@@ -10,15 +10,17 @@ export function median(values: readonly number[]): number {
 
 /**
  * Runs every contender once per round, the order turned by one each round, and returns the median of each. A contender
- * gets the number of the round, from 1, and returns its own measure.
+ * gets the number of the round, from 1, and returns its own measure; `prepare` comes before all of them.
  */
 export async function alternate<Name extends string>(
   rounds: number,
   contenders: Record<Name, (round: number) => Promise<number>>,
+  prepare?: (round: number) => Promise<void>,
 ): Promise<Record<Name, number>> {
   const names = Object.keys(contenders) as Name[];
   const values = new Map<Name, number[]>(names.map((name) => [name, []]));
   for (let round = 1; round <= rounds; round += 1) {
+    await prepare?.(round);
     const turn = round % names.length;
     for (const name of [...names.slice(turn), ...names.slice(0, turn)]) {
       values.get(name)?.push(await contenders[name](round));

@@ -46,7 +46,9 @@ export async function openBenchServers(): Promise<BenchServers> {
     releases.push(() => rm(postgres.dataDir, { recursive: true, force: true }));
     releases.push(() => postgres.stop());
     const admin = postgres.url("postgres");
-    const [{ version }] = (await query(admin, "select current_setting('server_version') as version")) as [{ version: string }];
+    const [{ version }] = (await query(admin, "select current_setting('server_version') as version")) as [
+      { version: string },
+    ];
     return {
       natsUrl: nats.url,
       versions: `Postgres ${version}, nats-server ${found.version}`,

@@ -1,7 +1,6 @@
 /** The program of the sink: a raw HTTP server that answers 200 at once, counts distinct ids and checks a sample of signatures. */
 import { createHmac } from "node:crypto";
-import { createServer, type Socket } from "node:net";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { answerMessages } from "./childMessages.ts";
 import type { SinkQuestion, SinkReport } from "./sink.ts";
 
@@ -48,13 +47,13 @@ function serve(socket: Socket): void {
     return chunk.subarray(part.length);
   };
   socket.on("data", (chunk) => {
-    let rest = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    let rest: Buffer = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     pending = rest.subarray(rest.length);
     for (;;) {
       if (head === null) {
         const end = rest.indexOf(HEAD_END);
         if (end < 0) break;
-        head = rest.latin1Slice(0, end);
+        head = rest.toString("latin1", 0, end);
         left = Number(headerOf(head, "content-length") ?? 0);
         kept = note(head) ? [] : null;
         rest = rest.subarray(end + HEAD_END.length);

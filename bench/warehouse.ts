@@ -16,8 +16,7 @@ export interface Warehouse {
 /** One row in so many changes between two runs. */
 const CHANGED_EVERY = 100;
 
-const COLUMNS =
-  "id, email, first_name, last_name, company, country, plan, seats, balance, signed_up_at";
+const COLUMNS = "id, email, first_name, last_name, company, country, plan, seats, balance, signed_up_at";
 const KEYS_AND_HASHES = `SELECT id::text AS key, hash_record_extended(ROW(${COLUMNS}), 0) AS hash FROM customers`;
 
 /** Makes the table with so many rows, and the state that the comparison by hand begins with. */
@@ -40,7 +39,7 @@ export async function openWarehouse(
     FROM generate_series(1, ${rows}) n;
     ALTER TABLE customers ADD PRIMARY KEY (id);`);
   await source.query("VACUUM ANALYZE customers");
-  await target.query("CREATE TABLE state (key text COLLATE \"C\", hash bigint NOT NULL)");
+  await target.query('CREATE TABLE state (key text COLLATE "C", hash bigint NOT NULL)');
   await copyAcross(source, target, "state");
   await target.query("ALTER TABLE state ADD PRIMARY KEY (key)");
   await target.query("VACUUM ANALYZE state");
@@ -48,7 +47,10 @@ export async function openWarehouse(
     url: urls.source,
     async change(round) {
       const sql = `UPDATE customers SET balance = balance + 1 WHERE id % ${CHANGED_EVERY} = ${round % CHANGED_EVERY}`;
-      return (await source.query(sql)).rowCount ?? 0;
+      const changed = (await source.query(sql)).rowCount ?? 0;
+      // Else whoever reads the table first would clean up after the change, and the other one would not.
+      await source.query("VACUUM customers");
+      return changed;
     },
     compareByHand: () => compareByHand(source, target),
     async close() {
@@ -68,7 +70,7 @@ async function copyAcross(source: Client, target: Client, table: string): Promis
 
 async function compareByHand(source: Client, target: Client): Promise<{ ms: number; differing: number }> {
   const started = performance.now();
-  await target.query("CREATE UNLOGGED TABLE stage (key text COLLATE \"C\", hash bigint NOT NULL)");
+  await target.query('CREATE UNLOGGED TABLE stage (key text COLLATE "C", hash bigint NOT NULL)');
   await copyAcross(source, target, "stage");
   const { rows } = await target.query<{ key: string }>(`
     SELECT key FROM stage FULL JOIN state USING (key) WHERE stage.hash IS DISTINCT FROM state.hash`);

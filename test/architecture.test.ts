@@ -19,7 +19,7 @@ interface Cruise {
   };
 }
 
-describe("the rooms of the code", () => {
+describe("I14: the rooms of the code", () => {
   test("import one another in one direction only", async () => {
     const { summary } = await cruise(root, ["machines", "migrations", "src"]);
 

@@ -4,7 +4,7 @@ import type { EmbeddedLog } from "../embedded/embeddedLog.ts";
 import { openLogger } from "../logger.ts";
 import { Releases } from "../releases.ts";
 import { nextLines, summaryLines } from "./demo/demoReport.ts";
-import { type DemoResult, type Stage, tellStory } from "./demo/demoStory.ts";
+import { type Stage, tellStory } from "./demo/demoStory.ts";
 import { EXIT } from "./exitCodes.ts";
 import { describeFailure } from "./failures.ts";
 import { duration } from "./format.ts";
@@ -59,12 +59,10 @@ async function demo(options: DemoOptions): Promise<void> {
     }
     print();
     for (const line of summaryLines(result)) print(line);
-    print();
-    if (options.keep === true) await stay(result, interruption);
-    else for (const line of nextLines(result, false)) print(line);
-    print(
-      `\n${paint("green", "Everything holds.")} ${paint("dim", `It took ${duration(performance.now() - began)}.`)}`,
-    );
+    const took = paint("dim", `It took ${duration(performance.now() - began)}.`);
+    print(`\n${paint("green", "Everything holds.")} ${took}\n`);
+    for (const line of nextLines(result, options.keep === true)) print(line);
+    if (options.keep === true) await interruption;
   } catch (error) {
     status.clear();
     complain(`\n${paint("red", "The demo failed:")}`);
@@ -77,11 +75,6 @@ async function demo(options: DemoOptions): Promise<void> {
     story.catch(() => undefined);
     await releases.release().catch((error: unknown) => complain(describeFailure(error).lines.join("\n")));
   }
-}
-
-async function stay(result: DemoResult, interruption: Promise<symbol>): Promise<void> {
-  for (const line of nextLines(result, true)) print(line);
-  await interruption;
 }
 
 /** Resolves at the first Ctrl-C or SIGTERM; a second one ends the process at once. */

@@ -17,11 +17,10 @@ export function planLines(changes: readonly Change[]): string[] {
       lines.push(paint("yellow", `~ ${title}`), ...fields.map((field) => `    ${fieldLine(field)}`));
   }
   const number = (action: Change["action"]) => changes.filter((change) => change.action === action).length;
+  const unchanged = `${number("unchanged")} unchanged`;
+  if (lines.length === 0) return [`Nothing to do: ${unchanged}.`];
   const counts = `${number("create")} to create, ${number("update")} to change, ${number("delete")} to delete`;
-  return [
-    ...lines,
-    `${lines.length > 0 ? "Plan: " : "Nothing to do: "}${counts}, ${number("unchanged")} unchanged.`,
-  ];
+  return [...lines, `Plan: ${counts}, ${unchanged}.`];
 }
 
 function fieldLine(change: FieldChange): string {

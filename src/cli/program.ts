@@ -1,23 +1,35 @@
 /** The command line as a whole: its commands, its help, and what a wrong word leads to. */
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
-import { applyCommand } from "./apply.ts";
-import { auditCommand } from "./audit.ts";
-import { demoCommand } from "./demo.ts";
-import { doctorCommand } from "./doctor.ts";
 import { environmentHelp } from "./environmentHelp.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
-import { listenCommand } from "./listen.ts";
-import { migrateCommand } from "./migrate.ts";
-import { projectionsCommand } from "./projections.ts";
-import { runCommand } from "./run.ts";
-import { runsCommand } from "./runs.ts";
-import { startCommand } from "./start.ts";
-import { tailCommand } from "./tail.ts";
-import { triggerCommand } from "./trigger.ts";
 
-/** Builds the program; parsing it throws CommanderError instead of ending the process. */
-export function buildProgram(): Command {
+/** Commands in the order of the help; each is loaded when it is needed, since some bring much along. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import("./demo.ts")).demoCommand(),
+  start: async () => (await import("./start.ts")).startCommand(),
+  apply: async () => (await import("./apply.ts")).applyCommand(),
+  trigger: async () => (await import("./trigger.ts")).triggerCommand(),
+  runs: async () => (await import("./runs.ts")).runsCommand(),
+  run: async () => (await import("./run.ts")).runCommand(),
+  tail: async () => (await import("./tail.ts")).tailCommand(),
+  audit: async () => (await import("./audit.ts")).auditCommand(),
+  listen: async () => (await import("./listen.ts")).listenCommand(),
+  projections: async () => (await import("./projections.ts")).projectionsCommand(),
+  migrate: async () => (await import("./migrate.ts")).migrateCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+};
+
+const HELP = `
+Start with:
+  egret demo     the whole thing in half a minute, on servers of its own
+`;
+
+/**
+ * Builds the program for a command line, whose first word says which commands have to be there: that one, or all.
+ * Parsing it throws CommanderError instead of ending the process.
+ */
+export async function buildProgram(firstWord: string | undefined): Promise<Command> {
   const program = new Command("egret")
     .description(
       "Open, self-hosted reverse ETL with an audit trail: SQL models to webhooks, on an event log.",
@@ -27,25 +39,10 @@ export function buildProgram(): Command {
     .showSuggestionAfterError(true)
     .showHelpAfterError("(add --help for what there is)")
     .exitOverride()
-    .addHelpText(
-      "after",
-      `\nStart with:\n  egret demo     the whole thing in half a minute, on servers of its own\n${environmentHelp()}\n${EXIT_CODES_HELP}`,
-    );
-  const commands = [
-    demoCommand(),
-    startCommand(),
-    applyCommand(),
-    triggerCommand(),
-    runsCommand(),
-    runCommand(),
-    tailCommand(),
-    auditCommand(),
-    listenCommand(),
-    projectionsCommand(),
-    migrateCommand(),
-    doctorCommand(),
-  ];
-  for (const command of commands) program.addCommand(inheriting(command, program));
+    .addHelpText("after", `${HELP}${environmentHelp()}\n${EXIT_CODES_HELP}`);
+  const one = firstWord === undefined ? undefined : Object.getOwnPropertyDescriptor(COMMANDS, firstWord);
+  const wanted = one === undefined ? Object.values(COMMANDS) : [one.value as () => Promise<Command>];
+  for (const load of wanted) program.addCommand(inheriting(await load(), program));
   return program;
 }
 

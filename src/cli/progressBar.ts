@@ -1,6 +1,6 @@
 /** How far a run is, as one line of text. */
 import { count, counted, duration } from "./format.ts";
-import { paint } from "./terminal.ts";
+import { isTerminal, paint } from "./terminal.ts";
 
 /** What is known of a run in work. */
 export interface RunView {
@@ -27,7 +27,7 @@ export function progressLine(view: RunView): string {
   const perMs = view.phaseMs > 0 ? done / view.phaseMs : 0;
   const left = perMs > 0 && share < 1 ? `${duration((view.planned - done) / perMs)} left` : "";
   const parts = [
-    `${title} ${bar(share)} ${String(Math.floor(share * 100)).padStart(3)} %`,
+    `${title} ${bar(share)}${String(Math.floor(share * 100)).padStart(4)} %`,
     `${count(done)} of ${counted(view.planned, "row")}`,
     view.rejected > 0 ? paint("red", `${count(view.rejected)} rejected`) : "",
     rate(done, view.phaseMs),
@@ -37,6 +37,7 @@ export function progressLine(view: RunView): string {
 }
 
 function bar(share: number): string {
+  if (!isTerminal()) return "";
   const full = Math.round(share * BAR_LETTERS);
   return paint("green", "█".repeat(full)) + paint("dim", "░".repeat(BAR_LETTERS - full));
 }

@@ -59,7 +59,7 @@ export async function findServices(options: ReachOptions): Promise<Reach> {
 
 function notConfigured(reach: Reach, what: string, variable: string): NotConfigured {
   return new NotConfigured(
-    `egret does not know where ${what} is: ${variable} is not set, and no development server runs in ${reach.config.dir}.\n` +
+    `nothing says where ${what} is: ${variable} is not set, and no development server runs in ${reach.config.dir}.\n` +
       "  Either start one in another shell:  egret start\n" +
       "  or set EGRET_DATABASE_URL, EGRET_NATS_URL and EGRET_SECRET_KEY to say which services to use.",
   );
@@ -68,13 +68,13 @@ function notConfigured(reach: Reach, what: string, variable: string): NotConfigu
 /** @throws NotConfigured saying both ways to fix it. */
 export function databaseUrlOf(reach: Reach): string {
   if (reach.databaseUrl !== null) return reach.databaseUrl;
-  throw notConfigured(reach, "its Postgres", "EGRET_DATABASE_URL");
+  throw notConfigured(reach, "Egret's Postgres", "EGRET_DATABASE_URL");
 }
 
 /** @throws NotConfigured saying both ways to fix it. */
 export function natsUrlOf(reach: Reach): string {
   if (reach.natsUrl !== null) return reach.natsUrl;
-  throw notConfigured(reach, "its NATS server", "EGRET_NATS_URL");
+  throw notConfigured(reach, "Egret's NATS server", "EGRET_NATS_URL");
 }
 
 /** @throws InvalidInput when no key is set. */

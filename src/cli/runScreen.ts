@@ -4,7 +4,7 @@ import type { RunProgress } from "../runtime/runHints.ts";
 import { eventDetails, eventTitle } from "./eventLine.ts";
 import { duration } from "./format.ts";
 import { progressLine, type RunView } from "./progressBar.ts";
-import { paint, type StatusLine } from "./terminal.ts";
+import { isTerminal, paint, type StatusLine } from "./terminal.ts";
 
 const PHASES: Readonly<Record<string, string>> = {
   "sync.triggered": "queued",
@@ -40,7 +40,8 @@ export class RunScreen {
       return;
     }
     this.#enter(phase);
-    this.#draw();
+    // Where lines stay, the event itself has just said as much.
+    if (isTerminal()) this.#draw();
   }
 
   onProgress(progress: RunProgress): void {

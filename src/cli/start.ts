@@ -38,7 +38,7 @@ async function start(options: StartOptions): Promise<void> {
   } catch (error) {
     // Whatever is down: one message, no stack, and 1, by which a supervisor knows to try again.
     const failure = describeFailure(error);
-    for (const line of failure.lines) complain(line);
+    for (const [index, line] of failure.lines.entries()) complain(index === 0 ? `egret: ${line}` : line);
     process.exitCode = failure.exitCode === EXIT.badInput ? EXIT.badInput : EXIT.failed;
     return;
   }

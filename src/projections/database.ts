@@ -304,8 +304,8 @@ export function openDatabase(url: string, options: { maxConnections?: number } =
     // Ids and counts stay below 2^53 (behaviour.md 1.1), so bigint is a number here and in JSON.
     types: {
       getTypeParser: (oid: number, format?: "text" | "binary") =>
-        oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format as "text"),
-    } as pg.CustomTypesConfig,
+        oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format),
+    },
   });
   // An idle connection that the server ends is replaced at the next query; without a listener it would end us.
   pool.on("error", () => undefined);

@@ -67,6 +67,10 @@ export class DeliveryWorker {
 
   /** Attempts the delivery if it is due. `history` is given when it is known to be whole. */
   async advance(pending: PendingData, history: StoredEvent[] | null): Promise<WorkResult> {
+    const target = this.#targets[pending.target_kind];
+    const gate = { key: `${pending.target_kind}:${pending.target_id}`, slots: await target.slots(pending) };
+    // Asked before the log is: parking must cost next to nothing, or a dead target's backlog would cost a lot.
+    if (this.#gates.isFull(gate.key, gate.slots)) return { kind: "again", delayMs: PARK_MS };
     const aggregate = deliveryAggregate(pending);
     const known = history ?? (await this.#log.load(aggregate));
     const actor = {
@@ -80,11 +84,7 @@ export class DeliveryWorker {
     const dueAt = actor.last.type === "delivery.retrying" ? Date.parse(actor.last.data.due_at) : null;
     // A wake-up is only a hint: after a restart it can come up to a second early (I6).
     if (dueAt !== null && this.#now() < dueAt) return { kind: "again", delayMs: dueAt - this.#now() };
-    const target = this.#targets[pending.target_kind];
-    const release = await this.#gates.enter(
-      `${pending.target_kind}:${pending.target_id}`,
-      await target.slots(pending),
-    );
+    const release = await this.#gates.enter(gate.key, gate.slots);
     if (release === null) return { kind: "again", delayMs: PARK_MS };
     try {
       return await this.#attempt(pending, actor, { target, dueAt });

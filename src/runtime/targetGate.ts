@@ -12,18 +12,21 @@ const WAITING_PER_SLOT = 2;
 export class TargetGates {
   readonly #gates = new Map<string, Gate>();
 
+  /** True when `enter` would answer null now. */
+  isFull(target: string, slots: number): boolean {
+    const gate = this.#gates.get(target);
+    return gate !== undefined && gate.active >= slots && gate.waiting.length >= slots * WAITING_PER_SLOT;
+  }
+
   /**
    * Waits for a slot of `target` and returns its release, or null at once when too many wait already:
    * the caller then parks the delivery.
    */
   async enter(target: string, slots: number): Promise<(() => void) | null> {
-    let gate = this.#gates.get(target);
-    if (gate === undefined) {
-      gate = { active: 0, waiting: [] };
-      this.#gates.set(target, gate);
-    }
+    if (this.isFull(target, slots)) return null;
+    const gate = this.#gates.get(target) ?? { active: 0, waiting: [] };
+    this.#gates.set(target, gate);
     if (gate.active >= slots) {
-      if (gate.waiting.length >= slots * WAITING_PER_SLOT) return null;
       await new Promise<void>((resolve) => gate.waiting.push(resolve));
     } else {
       gate.active += 1;

@@ -80,7 +80,7 @@ describe("delivery machine", () => {
       input: { retryDelaysMs: SCHEDULE },
       limit: 10_000,
     });
-    const reached = new Set(paths.map(({ state }) => String(state.value)));
+    const reached = new Set(paths.map(({ state }) => state.value));
     expect([...reached].sort()).toEqual(["dead", "delivered", "pending", "retrying"]);
   });
 

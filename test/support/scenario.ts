@@ -70,7 +70,7 @@ webhooks:
 /** What the destination holds: the last value sent of each key. */
 export function sentRows(requests: readonly ReceivedRequest[]): Map<string, unknown> {
   const rows = requests.flatMap(
-    ({ body }) => (JSON.parse(body.toString()) as { data: { unique_id: string }[] }).data,
+    ({ body }) => (JSON.parse(body.toString()) as { data: { unique_id: number }[] }).data,
   );
   return new Map(rows.map((row) => [String(row.unique_id), row]));
 }

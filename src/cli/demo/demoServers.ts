@@ -25,7 +25,8 @@ const PREFIX = "demo-";
 const ABANDONED_AFTER_MS = 10 * 60_000;
 
 /** Opens the servers in a new folder below Egret's own; nats-server itself is kept for the next time. */
-export async function openDemoServers({ dir: home }: Config, log: EmbeddedLog): Promise<DemoServers> {
+export async function openDemoServers({ dir: given }: Config, log: EmbeddedLog): Promise<DemoServers> {
+  const home = path.resolve(given);
   await mkdir(home, { recursive: true, mode: 0o700 });
   await removeAbandoned(home);
   const dir = await mkdtemp(path.join(home, PREFIX));

@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { testSettings, triggerAndWait } from "../support/egret.ts";
+import { type EgretProcess, startEgretProcess } from "../support/egretProcess.ts";
+import { testDatabase } from "../support/namespace.ts";
+import { openScenario, type Scenario } from "../support/scenario.ts";
+
+const SMALL = 5_000;
+const LARGE = 150_000;
+const warehouse = await testDatabase();
+const settings = await testSettings();
+let scenario: Scenario;
+let worker: EgretProcess;
+
+beforeAll(async () => {
+  scenario = await openScenario({ settings, warehouseUrl: warehouse.url, rows: SMALL, batchSize: 500 });
+  worker = await startEgretProcess(settings);
+});
+afterAll(() => scenario.close());
+
+/** The most memory that the process ever had, MB; the kernel counts it. */
+async function peakMegabytes(): Promise<number> {
+  const status = await readFile(`/proc/${worker.pid}/status`, "utf8");
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+}
+
+test.skipIf(!existsSync("/proc/self/status"))(
+  "I10: thirty times the rows need about the same memory",
+  async () => {
+    await triggerAndWait(scenario, { sync: "people_to_ops" });
+    const small = await peakMegabytes();
+    await scenario.warehouse(
+      `insert into people select n, 'Person ' || n from generate_series(${SMALL + 1}, ${LARGE}) n`,
+    );
+    const { events } = await triggerAndWait(scenario, { sync: "people_to_ops" });
+    expect(events.find(({ type }) => type === "sync.loaded")?.data).toMatchObject({
+      records_updated: LARGE - SMALL,
+    });
+    const large = await peakMegabytes();
+    // Room for the collector's moods; rows held in memory would cost far more than this.
+    expect(large - small).toBeLessThan(150);
+    expect(large).toBeLessThan(400);
+  },
+);
