@@ -19,10 +19,10 @@ export async function startChild(file: string, env: Record<string, string> = {})
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const gone = new Promise<number | null>((resolve) => child.once("exit", resolve));
-  await answer(child, gone);
+  await answer(file, child, gone);
   return {
     async ask<Answer>(question: object) {
-      const answered = answer(child, gone);
+      const answered = answer(file, child, gone);
       child.send(question);
       return (await answered) as Answer;
     },
@@ -33,13 +33,13 @@ export async function startChild(file: string, env: Record<string, string> = {})
   };
 }
 
-function answer(child: ChildProcess, gone: Promise<number | null>): Promise<unknown> {
+function answer(file: string, child: ChildProcess, gone: Promise<number | null>): Promise<unknown> {
   return new Promise((resolve, reject) => {
     child.once("message", (message: { error?: string }) => {
       if (message.error === undefined) resolve(message);
       else reject(new Error(message.error));
     });
-    void gone.then((code) => reject(new Error(`${path.basename(child.spawnfile)} ended with ${code}`)));
+    void gone.then((code) => reject(new Error(`${file} ended with ${code}`)));
   });
 }
 

@@ -1,11 +1,11 @@
 /** The lifecycle deliveries that benchmarks make: the event that brings one into being, as the notifier writes it. */
+import { createHash } from "node:crypto";
 import { DELIVERY_MACHINE } from "../machines/delivery.ts";
 import type { DeliveryAggregate } from "../src/domain/aggregate.ts";
 import type { EventData } from "../src/domain/event.ts";
 import { lifecyclePayload } from "../src/domain/lifecycle.ts";
 import { WEBHOOK_RETRY_DELAYS_MS, WEBHOOK_TIMEOUT_MS } from "../src/domain/retryPolicy.ts";
 import type { EventDraft } from "../src/log/eventLog.ts";
-import { sha256Hex } from "../src/runtime/deliveryActor.ts";
 
 /** Which delivery, to which webhook. */
 export interface PendingPlace {
@@ -38,7 +38,7 @@ export function pendingData({ deliveryId, webhookId }: PendingPlace): EventData<
     timeout_ms: WEBHOOK_TIMEOUT_MS,
     records: 0,
     payload: PAYLOAD,
-    payload_sha256: sha256Hex(PAYLOAD),
+    payload_sha256: createHash("sha256").update(PAYLOAD).digest("hex"),
   };
 }
 

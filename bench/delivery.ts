@@ -1,5 +1,6 @@
 /** Deliveries of one event each, event-sourced from end to end, against bare POSTs of the same requests. */
 import { Agent } from "undici";
+import { Releases } from "../src/releases.ts";
 import { webhookRequest } from "../src/runtime/webhookTarget.ts";
 import { pendingData } from "./deliveries.ts";
 import { type BenchEgret, startBenchEgret, WORKER_CONCURRENCY } from "./egret.ts";
@@ -9,7 +10,7 @@ import { pipelined } from "./pipelined.ts";
 import type { BenchServers } from "./servers.ts";
 import { expectAtSink, type Sink, startSink } from "./sink.ts";
 
-const COUNT = 10_000;
+const COUNT = 4_000;
 const WARM_UP = 1_000;
 const ROUNDS = 3;
 /** Each webhook has five attempts under way at most: with so many, the worker's own bound is the one that is met. */
@@ -22,12 +23,16 @@ const CONNECTIONS = 64;
  * projected; the clock stops when the last one is.
  */
 export async function benchDelivery(servers: BenchServers): Promise<Measurement[]> {
-  const sink = await startSink();
-  const pool = new Agent({ connections: CONNECTIONS, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
-  const names = Array.from({ length: WEBHOOKS }, (_, index) => `hook${index}`);
-  const webhooks = names.map((name) => `  ${name}: { endpoint: "${sink.url}/hook" }`).join("\n");
-  const egret = await startBenchEgret(servers, `workspace: bench\nwebhooks:\n${webhooks}\n`);
+  const releases = new Releases();
   try {
+    const sink = await startSink();
+    releases.push(() => sink.close());
+    const pool = new Agent({ connections: CONNECTIONS, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
+    releases.push(() => pool.destroy());
+    const names = Array.from({ length: WEBHOOKS }, (_, index) => `hook${index}`);
+    const webhooks = names.map((name) => `  ${name}: { endpoint: "${sink.url}/hook" }`).join("\n");
+    const egret = await startBenchEgret(servers, `workspace: bench\nwebhooks:\n${webhooks}\n`);
+    releases.push(() => egret.close());
     await sink.report({ secrets: egret.webhooks.map(({ id, secret }) => [String(id), secret]) });
     const contest = { sink, egret, pool };
     await postAll(contest, "warm", WARM_UP);
@@ -47,9 +52,7 @@ export async function benchDelivery(servers: BenchServers): Promise<Measurement[
       }),
     ];
   } finally {
-    await egret.close();
-    await pool.destroy();
-    await sink.close();
+    await releases.release();
   }
 }
 

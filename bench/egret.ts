@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { applyChanges } from "../src/configuration/apply.ts";
 import { parseEgretFile } from "../src/configuration/egretFile.ts";
 import { planChanges } from "../src/configuration/plan.ts";
+import { readSync } from "../src/configuration/store.ts";
 import { DEFAULT_LOG_LIMITS } from "../src/log/topology.ts";
 import { openDatabase } from "../src/projections/database.ts";
 import { migrateToLatest } from "../src/projections/migrate.ts";
@@ -23,6 +24,8 @@ export interface BenchEgret {
   streamPrefix: string;
   /** Ids and secrets of the webhooks. */
   webhooks: { id: number; secret: string }[];
+  /** The syncs, with the query by which each reads keys and hashes. */
+  syncs: { id: number; keysSql: string }[];
   /** Milliseconds for so many deliveries from end to end. */
   deliver(round: string, count: number): Promise<number>;
   /** Most memory that its process ever had, bytes. */
@@ -39,7 +42,7 @@ export async function startBenchEgret(servers: BenchServers, yaml: string): Prom
   const streamPrefix = servers.newPrefix();
   const secretKeys = [randomBytes(32).toString("base64")];
   await migrateToLatest(databaseUrl);
-  const webhooks = await applyText({ databaseUrl, secretKeys }, yaml);
+  const configured = await configure({ databaseUrl, secretKeys }, yaml);
   const settings = {
     databaseUrl,
     natsUrl: servers.natsUrl,
@@ -51,12 +54,12 @@ export async function startBenchEgret(servers: BenchServers, yaml: string): Prom
     concurrency: WORKER_CONCURRENCY,
   };
   const child = await startChild("egretChild.ts", { EGRET_BENCH_SETTINGS: JSON.stringify(settings) });
-  const webhookIds = webhooks.map(({ id }) => id);
+  const webhookIds = configured.webhooks.map(({ id }) => id);
   const ask = <Answer extends EgretAnswer>(question: EgretQuestion) => child.ask<Answer>(question);
   return {
     databaseUrl,
     streamPrefix,
-    webhooks,
+    ...configured,
     deliver: async (round, count) =>
       (await ask<{ ms: number }>({ kind: "deliver", round, count, webhookIds })).ms,
     peakBytes: async () => (await ask<{ peakBytes: number }>({ kind: "peak" })).peakBytes,
@@ -64,10 +67,10 @@ export async function startBenchEgret(servers: BenchServers, yaml: string): Prom
   };
 }
 
-async function applyText(
+async function configure(
   { databaseUrl, secretKeys }: { databaseUrl: string; secretKeys: string[] },
   yaml: string,
-): Promise<BenchEgret["webhooks"]> {
+): Promise<Pick<BenchEgret, "webhooks" | "syncs">> {
   const database = openDatabase(databaseUrl, { maxConnections: 2 });
   try {
     const { db } = database;
@@ -75,9 +78,16 @@ async function applyText(
     const file = parseEgretFile(yaml, "egret.yaml", { env: {}, allowHttp: true });
     const plan = await planChanges({ db, box, file, describe: postgresSource.describeObject });
     const { webhookSecrets } = await applyChanges({ db, box, plan, actor: "bench" });
-    const rows = await db.selectFrom("egret.webhooks").select(["id", "name"]).execute();
     const secrets = new Map(webhookSecrets.map(({ name, secret }) => [name, secret]));
-    return rows.map(({ id, name }) => ({ id, secret: secrets.get(name) ?? "" }));
+    const webhooks = await db.selectFrom("egret.webhooks").select(["id", "name"]).execute();
+    const syncs = [];
+    for (const { id } of await db.selectFrom("egret.syncs").select("id").execute()) {
+      const sync = await readSync(db, box, id);
+      if (sync === null) continue;
+      const columns = await postgresSource.describeObject(sync.source, sync.object);
+      syncs.push({ id, keysSql: postgresSource.compile(sync, columns).keysSql });
+    }
+    return { webhooks: webhooks.map(({ id, name }) => ({ id, secret: secrets.get(name) ?? "" })), syncs };
   } finally {
     await database.close();
   }

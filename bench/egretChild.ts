@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { openLogger } from "../src/logger.ts";
 import { type EgretSettings, type RunningEgret, startEgret } from "../src/main.ts";
-import { createDelivery } from "../src/runtime/deliveryActor.ts";
+import { DeliveryIntake } from "../src/runtime/deliveryIntake.ts";
 import { answerMessages } from "./childMessages.ts";
-import { pendingData } from "./deliveries.ts";
+import { createPending } from "./deliveries.ts";
 import type { EgretAnswer, EgretQuestion } from "./egret.ts";
 import { pipelined } from "./pipelined.ts";
 
@@ -24,12 +24,13 @@ async function deliver(
   { services }: RunningEgret,
   { round, count, webhookIds }: Extract<EgretQuestion, { kind: "deliver" }>,
 ): Promise<EgretAnswer> {
-  const { log, database, events } = services;
+  const { connection, log, database, events } = services;
+  const intake = new DeliveryIntake(connection, log);
   const before = (await events.info("deliveries")).lastSequence;
   const started = performance.now();
   await pipelined({ count, inFlight: CREATE_IN_FLIGHT }, (index) => {
     const webhookId = webhookIds[index % webhookIds.length] ?? 0;
-    return createDelivery(log, pendingData({ deliveryId: `${round}-${index}`, webhookId }));
+    return intake.create(pendingData({ deliveryId: `${round}-${index}`, webhookId }));
   });
   // Two events each: any retry would make it more, and leave deliveries that are not delivered below.
   await projected(services, before + 2 * count);

@@ -47,10 +47,6 @@ export function openLogger({ level, pretty: readable, stream }: LoggerSettings):
       }),
     },
   };
-  if (readable)
-    return pino(
-      options,
-      pretty({ colorize: true, singleLine: true, ...(stream && { destination: stream }) }),
-    );
+  if (readable) return pino(options, pretty({ singleLine: true, ...(stream && { destination: stream }) }));
   return stream === undefined ? pino(options) : pino(options, stream);
 }

@@ -19,7 +19,8 @@ import { migrateToLatest } from "./projections/migrate.ts";
 import { startProjector } from "./projections/projector.ts";
 import { Releases } from "./releases.ts";
 import { startCommandWorker } from "./runtime/commandWorker.ts";
-import { startDeliveryWorker } from "./runtime/deliveryWorker.ts";
+import { DeliveryIntake } from "./runtime/deliveryIntake.ts";
+import { startDeliveryQueues } from "./runtime/deliveryQueues.ts";
 import { destinationTarget } from "./runtime/destinationTarget.ts";
 import { runEngine } from "./runtime/engineSession.ts";
 import { startNotifier } from "./runtime/notifier.ts";
@@ -191,7 +192,7 @@ function startWorkers(services: Services, settings: EgretSettings, releases: Rel
       sender: createWebhookSender({ dispatcher, version: VERSION }),
     }),
   };
-  const deliveries = startDeliveryWorker({
+  const deliveries = startDeliveryQueues({
     connection,
     log,
     targets,
@@ -199,14 +200,23 @@ function startWorkers(services: Services, settings: EgretSettings, releases: Rel
     logger,
   });
   releases.push(() => deliveries.close());
+  const intake = new DeliveryIntake(connection, log);
   const subscriptions = {
     webhooksFor: (wanted: Parameters<typeof webhooksFor>[1]) => webhooksFor(db, wanted),
   };
-  const notifier = startNotifier({ connection, log, subscriptions, logger });
+  const notifier = startNotifier({ connection, intake, subscriptions, logger });
   releases.push(() => notifier.close());
   const engine = runEngine({ database, readSync: (id) => readSync(db, box, id) });
   const worker = `${hostname()}/${process.pid}`;
-  const runs = startRunWorker({ connection, log, engine, worker, concurrency: RUNS_PER_PROCESS, logger });
+  const runs = startRunWorker({
+    connection,
+    log,
+    intake,
+    engine,
+    worker,
+    concurrency: RUNS_PER_PROCESS,
+    logger,
+  });
   releases.push(() => runs.close());
   const desk = {
     findSync: (workspaceId: number, nameOrId: string | number) =>

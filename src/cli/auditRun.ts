@@ -2,7 +2,7 @@
 import type { Aggregate, RunAggregate } from "../domain/aggregate.ts";
 import { aggregateName } from "../domain/aggregate.ts";
 import { LogCorrupt } from "../domain/errors.ts";
-import type { AnyEvent, EventData, StoredEvent } from "../domain/event.ts";
+import type { AnyEvent, StoredEvent } from "../domain/event.ts";
 import { isLifecycleEvent } from "../domain/lifecycle.ts";
 import { loadFirst } from "../log/load.ts";
 import { type Behaviour, type Fact, replay } from "../runtime/actor.ts";
@@ -31,6 +31,8 @@ export interface Audit {
   /** Deliveries that have not ended, or not begun though they soon will. */
   open: number;
   isEnded: boolean;
+  /** The run is older than delivery events are kept: nothing is said of its deliveries. */
+  isAged: boolean;
 }
 
 const LOADS_AT_ONCE = 16;
@@ -39,24 +41,36 @@ const NOTIFIER_GRACE_MS = 10_000;
 
 /** Reads and checks everything; what is missing or wrong is in `problems`. */
 export async function auditRun(open: OpenLog, run: RunAggregate): Promise<Audit> {
-  const audit: Audit = { run, events: [], deliveries: [], problems: [], open: 0, isEnded: false };
+  const audit: Audit = {
+    run,
+    events: [],
+    deliveries: [],
+    problems: [],
+    open: 0,
+    isEnded: false,
+    isAged: false,
+  };
   audit.events = await loadChecked(open, audit, { aggregate: run, behaviour: runBehaviour });
   audit.isEnded = audit.events.some(
     ({ event }) => event.type === "sync.success" || event.type === "sync.failed",
   );
-  if (!audit.events.some(({ event }) => event.type === "sync.triggered")) return audit;
-  const oldestKeptMs = await oldestKept(open);
-  await auditBatches(open, audit, oldestKeptMs);
-  await auditLifecycle(open, audit, oldestKeptMs);
+  const triggered = audit.events.find(({ event }) => event.type === "sync.triggered")?.event;
+  if (triggered === undefined) return audit;
+  audit.isAged = Date.parse(triggered.time) < (await oldestKept(open));
+  if (audit.isAged) return audit;
+  await auditBatches(open, audit);
+  await auditLifecycle(open, audit);
   if (audit.isEnded) checkCounters(audit);
   return audit;
 }
 
 /** The verdict on one line. */
-export function auditVerdict({ events, deliveries, problems, open, isEnded }: Audit): string {
+export function auditVerdict({ events, deliveries, problems, open, isEnded, isAged }: Audit): string {
   const total = events.length + deliveries.reduce((sum, delivery) => sum + delivery.events.length, 0);
   const facts = `${counted(total, "event")}, ${counted(deliveries.length, "delivery", "deliveries")}`;
   if (problems.length > 0) return `not intact: ${facts}, ${counted(problems.length, "problem")}`;
+  if (isAged)
+    return `intact: ${counted(total, "event")}, gapless; its deliveries are older than the log keeps them`;
   if (!isEnded) return `intact so far: ${facts}, gapless; the run has not ended`;
   if (open > 0)
     return `intact so far: ${facts}, gapless; ${counted(open, "delivery", "deliveries")} still open`;
@@ -88,7 +102,7 @@ async function oldestKept({ connection }: OpenLog): Promise<number> {
   return config.max_age > 0 ? Date.now() - config.max_age / 1_000_000 : 0;
 }
 
-async function auditBatches(open: OpenLog, audit: Audit, oldestKeptMs: number): Promise<void> {
+async function auditBatches(open: OpenLog, audit: Audit): Promise<void> {
   const history = new RunHistory(audit.events);
   const batches = history.data("sync.planned")?.batches ?? 0;
   const destinationId = history.data("sync.checked")?.destination_id;
@@ -98,12 +112,10 @@ async function auditBatches(open: OpenLog, audit: Audit, oldestKeptMs: number): 
   const histories = await inTurns(ids, (id) =>
     loadDelivery(open, audit, { kind: "destination", targetId: destinationId, id }),
   );
-  const isAged = (history.at("sync.planned")?.getTime() ?? 0) < oldestKeptMs;
   for (const [index, events] of histories.entries()) {
     const id = ids[index] ?? "";
     // A run that failed may have given the rest of its plan up before it became deliveries.
-    if (events.length === 0 && endedWell && !isAged)
-      audit.problems.push(`delivery/${id}, a batch, is not in the log`);
+    if (events.length === 0 && endedWell) audit.problems.push(`delivery/${id}, a batch, is not in the log`);
     if (events.length === 0) continue;
     audit.deliveries.push({ kind: "batch", id, events });
     if (hasEnded(events)) continue;
@@ -112,7 +124,7 @@ async function auditBatches(open: OpenLog, audit: Audit, oldestKeptMs: number): 
   }
 }
 
-async function auditLifecycle(open: OpenLog, audit: Audit, oldestKeptMs: number): Promise<void> {
+async function auditLifecycle(open: OpenLog, audit: Audit): Promise<void> {
   const subscribers = await subscribersOf(open, audit.run.workspaceId);
   const lifecycle = audit.events.map(({ event }) => event).filter(({ type }) => isLifecycleEvent(type));
   const wanted = lifecycle.flatMap((event) => subscribers.map((subscriber) => ({ event, subscriber })));
@@ -133,7 +145,7 @@ async function auditLifecycle(open: OpenLog, audit: Audit, oldestKeptMs: number)
       continue;
     }
     const producedMs = Date.parse(event.time);
-    if (producedMs < oldestKeptMs || !mustReceive(subscriber, event)) continue;
+    if (!mustReceive(subscriber, event)) continue;
     if (Date.now() - producedMs < NOTIFIER_GRACE_MS) audit.open += 1;
     else
       audit.problems.push(`${event.type} has no delivery for webhook ${subscriber.id} (${subscriber.name})`);
@@ -197,10 +209,4 @@ async function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>)
     results.push(...(await Promise.all(items.slice(start, start + LOADS_AT_ONCE).map(work))));
   }
   return results;
-}
-
-/** The end of a run as its events tell it, or null while it goes on. */
-export function endOf(audit: Audit): EventData<"sync.completed"> | null {
-  const completed = audit.events.find(({ event }) => event.type === "sync.completed")?.event;
-  return completed?.type === "sync.completed" ? completed.data : null;
 }

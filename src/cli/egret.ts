@@ -14,6 +14,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+process.on("uncaughtException", (error) => process.exit(exitCodeOf(error)));
+
 try {
   const program = await buildProgram(process.argv[2]);
   await program.parseAsync(process.argv);

@@ -32,6 +32,8 @@ const NETWORK_CODES = new Set([
   "EHOSTUNREACH",
   "EPIPE",
 ]);
+/** JetStream: no stream of that name. */
+const STREAM_NOT_FOUND = 10059;
 /** Postgres: a table or schema is not there. */
 const NOT_MIGRATED = new Set(["42P01", "3F000"]);
 
@@ -80,17 +82,22 @@ function describeForeign(error: Error & { code?: unknown }): Failure {
       "the database has not all of Egret's tables: run `egret migrate`, or `egret start`, which does it too";
     return { lines: [line], exitCode: EXIT.unreachable };
   }
+  if (code === STREAM_NOT_FOUND) {
+    const line =
+      "the NATS server has no event streams yet: run `egret start` against it once, or check EGRET_STREAM_PREFIX";
+    return { lines: [line], exitCode: EXIT.unreachable };
+  }
   if (typeof code === "string" && NETWORK_CODES.has(code)) {
     return { lines: [`a service went away: ${error.message || code}`], exitCode: EXIT.unreachable };
   }
   const first = error instanceof AggregateError ? toError(error.errors[0]) : error;
-  return {
-    lines: [
-      error.message || first.message || error.name,
-      "(EGRET_LOG_LEVEL=debug shows where this happened)",
-    ],
-    exitCode: EXIT.failed,
-  };
+  const message = error.message || first.message || error.name;
+  // A plain Error was worded for people; any other kind is a fault of ours.
+  const hint =
+    Object.getPrototypeOf(error) === Error.prototype
+      ? []
+      : ["(EGRET_LOG_LEVEL=debug shows where this happened)"];
+  return { lines: [message, ...hint], exitCode: EXIT.failed };
 }
 
 function problemLine({ field, message }: { field: string; message: string }): string {

@@ -41,7 +41,9 @@ export async function buildProgram(firstWord: string | undefined): Promise<Comma
     .exitOverride()
     .addHelpText("after", `${HELP}${environmentHelp()}\n${EXIT_CODES_HELP}`);
   const one = firstWord === undefined ? undefined : Object.getOwnPropertyDescriptor(COMMANDS, firstWord);
-  const wanted = one === undefined ? Object.values(COMMANDS) : [one.value as () => Promise<Command>];
+  const isVersion = firstWord === "-V" || firstWord === "--version";
+  const all = isVersion ? [] : Object.values(COMMANDS);
+  const wanted = one === undefined ? all : [one.value as () => Promise<Command>];
   for (const load of wanted) program.addCommand(inheriting(await load(), program));
   return program;
 }

@@ -1,6 +1,6 @@
 /** Shows a run while it goes on: its events as lines, its progress as a bar below them. */
 import type { AnyEvent } from "../domain/event.ts";
-import type { RunProgress } from "../runtime/runHints.ts";
+import type { RunProgress } from "../runtime/hints.ts";
 import { eventDetails, eventTitle } from "./eventLine.ts";
 import { duration } from "./format.ts";
 import { progressLine, type RunView } from "./progressBar.ts";

@@ -14,11 +14,6 @@ export function isTerminal(): boolean {
   return process.stdout.isTTY;
 }
 
-/** Letters that fit one line of standard output. */
-export function lineWidth(): number {
-  return process.stdout.columns || 100;
-}
-
 /** Writes one line of result. */
 export function print(line = ""): void {
   process.stdout.write(`${line}\n`);
@@ -54,9 +49,18 @@ export function table(
   return [paint("bold", line(headings)), ...rows.map(line)];
 }
 
-function plainLength(text: string): number {
+function plain(text: string): string {
   // oxlint-disable-next-line no-control-regex -- colour codes begin with the escape character
-  return text.replace(/\u001B\[\d+m/g, "").length;
+  return text.replace(/\u001B\[\d+m/g, "");
+}
+
+function plainLength(text: string): number {
+  return plain(text).length;
+}
+
+/** The text on one line: one that wraps could not be rewritten in place. A cut one loses its colours. */
+function fitting(text: string, columns: number): string {
+  return plainLength(text) < columns ? text : plain(text).slice(0, Math.max(0, columns - 1));
 }
 
 /** A line at the bottom of a terminal that is rewritten in place, with other lines scrolling above it. */
@@ -67,8 +71,8 @@ export class StatusLine {
   /** Shows another status; where output is no terminal, at most one line every two seconds. */
   update(text: string): void {
     if (isTerminal()) {
-      this.#text = text;
-      process.stdout.write(`\r\u001B[2K${text}`);
+      this.#text = fitting(text, process.stdout.columns);
+      process.stdout.write(`\r\u001B[2K${this.#text}`);
       return;
     }
     if (text === this.#text || Date.now() - this.#shownAtMs < PLAIN_EVERY_MS) return;

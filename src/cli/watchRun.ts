@@ -4,7 +4,7 @@ import { aggregateSubject } from "../domain/aggregate.ts";
 import type { AnyEvent, EventData } from "../domain/event.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { follow } from "../log/follow.ts";
-import { onProgress, type RunProgress } from "../runtime/runHints.ts";
+import { onProgress, type RunProgress } from "../runtime/hints.ts";
 import { TimedOut } from "./failures.ts";
 
 export interface WatchOptions {

@@ -115,8 +115,8 @@ export class Topology {
       deliver_policy: DeliverPolicy.All,
       ack_wait: ACK_WAIT_MS * NANOS_PER_MS,
       max_deliver: -1,
-      // A sleeping retry holds a slot: the bound must be above the largest backlog, or it starves the rest.
-      max_ack_pending: 1_000_000,
+      // An item that waits to be tried again holds a slot: too few, and those starve the rest.
+      max_ack_pending: 100_000,
     };
     return [
       { stream: this.commandStream, config: { ...shared, durable_name: CONSUMERS.commands } },
@@ -138,22 +138,13 @@ export class Topology {
           ),
         },
       },
-      {
-        stream: this.eventStreams.deliveries,
-        config: {
-          ...shared,
-          durable_name: CONSUMERS.deliveries,
-          filter_subject: this.events("*.delivery.*.*.*.pending"),
-        },
-      },
     ];
   }
 }
 
-/** Names of the durable consumers. */
+/** Names of the durable consumers; deliveries have one per target, see targetConsumers.ts. */
 export const CONSUMERS = {
   commands: "command_worker",
   runs: "run_worker",
-  deliveries: "delivery_worker",
   notifier: "notifier",
 } as const;

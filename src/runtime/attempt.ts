@@ -1,5 +1,6 @@
 /** What an attempt at a target can come to, and the contract by which the delivery worker makes one. */
 import type { PendingData } from "./deliveryActor.ts";
+import type { PaceBounds } from "./pace.ts";
 
 /** When the request itself began and how long the answer took, without any wait for a place before it. */
 export interface AttemptTiming {
@@ -31,8 +32,8 @@ export interface Ending {
 
 /** One kind of target: destinations take batches, webhooks take lifecycle events. */
 export interface Target {
-  /** How many attempts at this target may be under way in one process. */
-  slots(pending: PendingData): Promise<number>;
+  /** How many attempts at the target of that id may be under way in one process. */
+  bounds(targetId: number): Promise<PaceBounds>;
   /** Sends one request. Every expected outcome is a value; a throw means that nothing was sent. */
   attempt(pending: PendingData, attempt: number): Promise<AttemptOutcome>;
   /** Called when the delivery has ended; safe to call twice. */

@@ -44,7 +44,7 @@ export function startCommandWorker(options: CommandWorkerOptions): WorkQueue {
     connection: options.connection,
     stream: options.connection.topology.commandStream,
     consumer: CONSUMERS.commands,
-    concurrency: COMMAND_CONCURRENCY,
+    concurrency: () => COMMAND_CONCURRENCY,
     logger: options.logger,
     handle: (message) => handleCommand(options, message),
   });

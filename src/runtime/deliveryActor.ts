@@ -7,10 +7,9 @@ import {
   deliveryMachine,
 } from "../../machines/delivery.ts";
 import type { DeliveryAggregate } from "../domain/aggregate.ts";
-import { LogCorrupt, VersionConflict } from "../domain/errors.ts";
-import type { AnyEvent, EventData, StoredEvent } from "../domain/event.ts";
-import { type EventLog, NEW_AGGREGATE } from "../log/eventLog.ts";
-import { type Behaviour, begin } from "./actor.ts";
+import { LogCorrupt } from "../domain/errors.ts";
+import type { AnyEvent, EventData } from "../domain/event.ts";
+import type { Behaviour } from "./actor.ts";
 
 /** What a delivery is born with. */
 export type PendingData = EventData<"delivery.pending">;
@@ -63,19 +62,4 @@ export function deliveryContext(snapshot: { context: unknown }): DeliveryContext
 /** Hex SHA-256 of the exact bytes that are sent. */
 export function sha256Hex(bytes: string | Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
-}
-
-/**
- * Appends `delivery.pending`, which is the work item itself. A delivery that exists already is left as it is:
- * its id is derived from what caused it, so reading a cause twice makes one delivery (I5).
- */
-export async function createDelivery(log: EventLog, data: PendingData): Promise<StoredEvent | null> {
-  const { state } = begin(deliveryBehaviour, { retryDelaysMs: data.retry_delays_ms });
-  const draft = { type: "delivery.pending", machine: DELIVERY_MACHINE, state, data } as const;
-  try {
-    return await log.append(deliveryAggregate(data), draft, NEW_AGGREGATE);
-  } catch (error) {
-    if (error instanceof VersionConflict) return null;
-    throw error;
-  }
 }

@@ -33,7 +33,10 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   const settler = new Settler(database, connection);
   const limits = new RateLimits();
   return {
-    slots: async (pending) => (await recent(pending.target_id))?.settings.parallel_requests ?? 1,
+    async bounds(targetId) {
+      const atOnce = (await recent(targetId))?.settings.parallel_requests ?? 1;
+      return { fewest: atOnce, most: atOnce };
+    },
     async attempt(pending, attempt) {
       const destination = await recent(pending.target_id);
       if (destination === null) return { kind: "dropped", reason: "target_deleted" };

@@ -2,14 +2,13 @@
 import type { EventData } from "../domain/event.ts";
 import { DESTINATION_RETRY_DELAYS_MS } from "../domain/retryPolicy.ts";
 import type { LogConnection } from "../log/connection.ts";
-import type { EventLog } from "../log/eventLog.ts";
-import { createDelivery } from "./deliveryActor.ts";
-import { onSettled } from "./runHints.ts";
+import type { DeliveryIntake } from "./deliveryIntake.ts";
+import { onSettled } from "./hints.ts";
 import type { LoadTotals, PlannedBatch, RunSession } from "./runSession.ts";
 
 export interface Loading {
   connection: LogConnection;
-  log: EventLog;
+  intake: DeliveryIntake;
   session: RunSession;
   ids: { workspace_id: number; sync_id: number; sync_run_id: number };
   destinationId: number;
@@ -54,7 +53,7 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
       if (!exhausted && outstanding.size <= WINDOW / 2) {
         const batches = await session.openBatches(fed, WINDOW - outstanding.size);
         for (const { batchNo } of batches) outstanding.add(batchNo);
-        await Promise.all(batches.map((batch) => createDelivery(loading.log, batchDelivery(loading, batch))));
+        await Promise.all(batches.map((batch) => loading.intake.create(batchDelivery(loading, batch))));
         fed = batches.at(-1)?.batchNo ?? fed;
         exhausted = batches.length === 0;
         continue;

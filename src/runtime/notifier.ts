@@ -6,9 +6,9 @@ import { isLifecycleEvent, type LifecycleEvent, lifecyclePayload } from "../doma
 import { WEBHOOK_RETRY_DELAYS_MS, WEBHOOK_TIMEOUT_MS } from "../domain/retryPolicy.ts";
 import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
-import type { EventLog } from "../log/eventLog.ts";
 import { CONSUMERS } from "../log/topology.ts";
-import { createDelivery, type PendingData, sha256Hex } from "./deliveryActor.ts";
+import { type PendingData, sha256Hex } from "./deliveryActor.ts";
+import type { DeliveryIntake } from "./deliveryIntake.ts";
 import { startWorkQueue, type WorkQueue } from "./workQueue.ts";
 
 /** Who wants an event: ids of the enabled webhooks that subscribed before it was produced (behaviour.md 6.2). */
@@ -18,22 +18,22 @@ export interface Subscriptions {
 
 export interface NotifierOptions {
   connection: LogConnection;
-  log: EventLog;
+  intake: DeliveryIntake;
   subscriptions: Subscriptions;
   logger: Logger;
 }
 
 /** Starts the notifier; events are taken one after the other, so that first attempts start in event order. */
-export function startNotifier({ connection, log, subscriptions, logger }: NotifierOptions): WorkQueue {
+export function startNotifier({ connection, intake, subscriptions, logger }: NotifierOptions): WorkQueue {
   return startWorkQueue({
     connection,
     stream: connection.topology.eventStreams.runs,
     consumer: CONSUMERS.notifier,
-    concurrency: 1,
+    concurrency: () => 1,
     logger,
     handle: async (message: JsMsg) => {
       const event = decodeEvent(message.data, message.subject);
-      await notify({ log, subscriptions }, { event, sequence: message.seq });
+      await notify({ intake, subscriptions }, { event, sequence: message.seq });
       return { kind: "done" };
     },
   });
@@ -41,7 +41,7 @@ export function startNotifier({ connection, log, subscriptions, logger }: Notifi
 
 /** Creates the deliveries of one event; doing it twice creates none twice. Returns their ids. */
 export async function notify(
-  { log, subscriptions }: Pick<NotifierOptions, "log" | "subscriptions">,
+  { intake, subscriptions }: Pick<NotifierOptions, "intake" | "subscriptions">,
   { event }: StoredEvent,
 ): Promise<string[]> {
   const { type } = event;
@@ -74,7 +74,7 @@ export async function notify(
       payload_sha256: sha256Hex(payload),
     }),
   );
-  await Promise.all(deliveries.map((delivery) => createDelivery(log, delivery)));
+  await Promise.all(deliveries.map((delivery) => intake.create(delivery)));
   return deliveries.map((delivery) => delivery.delivery_id);
 }
 

@@ -3,9 +3,10 @@ import { RunFailure } from "../domain/errors.ts";
 import type { EventData, EventType } from "../domain/event.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
+import type { DeliveryIntake } from "./deliveryIntake.ts";
+import { publishProgress, type RunProgress } from "./hints.ts";
 import { loadBatches } from "./loading.ts";
 import type { RunHistory } from "./runActor.ts";
-import { publishProgress, type RunProgress } from "./runHints.ts";
 import type { LoadTotals, RunSession } from "./runSession.ts";
 
 /** A run in work: its history, the engine's session, and the signal that asks it to stop at a safe point. */
@@ -14,6 +15,7 @@ export interface RunInWork {
   session: RunSession;
   connection: LogConnection;
   log: EventLog;
+  intake: DeliveryIntake;
   worker: string;
   signal: AbortSignal;
   now(): number;
@@ -71,7 +73,7 @@ const plan: Step = async (run) => {
 };
 
 const load: Step = async (run) => {
-  const { history, session, connection, log, signal } = run;
+  const { history, session, connection, intake, signal } = run;
   const { counters, ids } = history;
   const progress = throttled(run, "loading");
   const planned = (counters.source_record_updates ?? 0) + (counters.source_record_deletes ?? 0);
@@ -86,7 +88,7 @@ const load: Step = async (run) => {
   const timeoutMs = await session.destinationTimeoutMs();
   const totals = await loadBatches({
     connection,
-    log,
+    intake,
     session,
     ids,
     destinationId,

@@ -9,6 +9,7 @@ import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
 import { CONSUMERS } from "../log/topology.ts";
 import { type Actor, decide, hasEnded, record, replay } from "./actor.ts";
+import type { DeliveryIntake } from "./deliveryIntake.ts";
 import { RunHistory, runBehaviour, runFact } from "./runActor.ts";
 import type { RunEngine, RunSession } from "./runSession.ts";
 import { failureOf, RUN_STEPS, type RunInWork, type StepResult } from "./runSteps.ts";
@@ -17,6 +18,7 @@ import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts"
 export interface RunWorkerOptions {
   connection: LogConnection;
   log: EventLog;
+  intake: DeliveryIntake;
   engine: RunEngine;
   /** Name of this worker in `sync.started`. */
   worker: string;
@@ -39,7 +41,7 @@ export function startRunWorker(options: RunWorkerOptions): WorkQueue {
     connection: options.connection,
     stream: options.connection.topology.eventStreams.runs,
     consumer: CONSUMERS.runs,
-    concurrency: options.concurrency,
+    concurrency: () => options.concurrency,
     logger: options.logger,
     handle: (message) => handleRun(options, message, stop.signal),
   });
@@ -80,10 +82,10 @@ async function handleRun(
 }
 
 function inWork(
-  { connection, log, worker, now }: RunWorkerOptions,
+  { connection, log, intake, worker, now }: RunWorkerOptions,
   part: { history: RunHistory; session: RunSession; signal: AbortSignal },
 ): RunInWork {
-  return { ...part, connection, log, worker, now: now ?? Date.now };
+  return { ...part, connection, log, intake, worker, now: now ?? Date.now };
 }
 
 async function moveToEnd(

@@ -2,7 +2,7 @@
 import { type Settlement, settleBatches } from "../engine/settle.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { OpenDatabase } from "../projections/database.ts";
-import { publishSettled } from "./runHints.ts";
+import { publishSettled } from "./hints.ts";
 
 interface Waiting {
   settlement: Settlement;

@@ -17,8 +17,8 @@ export interface WebhookTargetOptions {
   now?: () => number;
 }
 
-/** Attempts under way at one webhook in one process. Source: ours; behaviour.md 6.9. */
-const SLOTS_PER_WEBHOOK = 5;
+/** Attempts under way at one webhook in one process: five, and more while it answers well. Source: ours; behaviour.md 6.9. */
+const BOUNDS = { fewest: 5, most: 50 };
 /** A changed endpoint or secret holds for attempts that start later than this, ms. */
 const MEMORY_MS = 500;
 
@@ -31,7 +31,7 @@ export function webhookTarget({
 }: WebhookTargetOptions): Target {
   const recentWebhook = remember(MEMORY_MS, readWebhook);
   return {
-    slots: async () => SLOTS_PER_WEBHOOK,
+    bounds: async () => BOUNDS,
     async attempt(pending, attempt) {
       const webhook = await recentWebhook(pending.target_id);
       if (webhook === null) return { kind: "dropped", reason: "target_deleted" };

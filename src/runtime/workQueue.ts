@@ -18,7 +18,8 @@ export interface WorkQueueOptions {
   connection: LogConnection;
   stream: string;
   consumer: string;
-  concurrency: number;
+  /** Items held at once; asked for again before each pull. */
+  concurrency(): number;
   logger: Logger;
   /** Must be safe to call twice for one item. A throw brings the item back after a growing wait. */
   handle(message: JsMsg): Promise<WorkResult>;
@@ -61,9 +62,10 @@ class Queue implements WorkQueue {
 
   /** Keeps held items plus asked-for items at or below the concurrency: nothing waits in a buffer unrenewed. */
   async #run(): Promise<void> {
-    const { connection, stream, consumer: name, concurrency, logger } = this.#options;
+    const { connection, stream, consumer: name, logger } = this.#options;
     let consumer: Consumer | null = null;
     while (!this.#stop.signal.aborted) {
+      const concurrency = this.#options.concurrency();
       const free = concurrency - this.#held.size - this.#credits;
       if (free > 0 && (this.#credits === 0 || free * 4 >= concurrency)) {
         try {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
-import { createDelivery, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
+import { type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
 import { type AppliedYaml, applyYaml, testEgret } from "../support/egret.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
@@ -47,16 +48,15 @@ function delivery(webhookId: number, runId: number): PendingData {
 }
 
 test("I7: a webhook that hangs takes its own slots, and the deliveries of another arrive meanwhile", async () => {
-  const { log } = egret.services;
+  const intake = new DeliveryIntake(egret.services.connection, egret.services.log);
   const [healthyId, hangingId] = [
     await applied.id("webhook", "healthy"),
     await applied.id("webhook", "hanging"),
   ];
   // The hanging one's come first, and are more than the slots of the whole process would be without bounds.
-  for (let runId = 1; runId <= PER_WEBHOOK * 5; runId++)
-    await createDelivery(log, delivery(hangingId, runId));
+  for (let runId = 1; runId <= PER_WEBHOOK * 5; runId++) await intake.create(delivery(hangingId, runId));
   await hanging.waitFor(5);
-  for (let runId = 1; runId <= PER_WEBHOOK; runId++) await createDelivery(log, delivery(healthyId, runId));
+  for (let runId = 1; runId <= PER_WEBHOOK; runId++) await intake.create(delivery(healthyId, runId));
   await healthy.waitFor(PER_WEBHOOK, 8_000);
   // None of the hanging requests had ended: the others did not wait for a time-out.
   expect(hanging.requests).toHaveLength(5);

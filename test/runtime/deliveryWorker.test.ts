@@ -7,11 +7,11 @@ import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../../src/domain/retryPolicy.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
 import {
-  createDelivery,
   deliveryAggregate,
   type PendingData,
   sha256Hex,
 } from "../../src/runtime/deliveryActor.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
 import { DeliveryWorker } from "../../src/runtime/deliveryWorker.ts";
 import { webhookTarget } from "../../src/runtime/webhookTarget.ts";
 import { newWebhookSecret } from "../../src/security/signature.ts";
@@ -19,7 +19,8 @@ import { createTestClock, type TestClock } from "../support/clock.ts";
 import { testLog } from "../support/log.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
-const { log } = await testLog();
+const { log, connection } = await testLog();
+const intake = new DeliveryIntake(connection, log);
 const dispatcher = new Agent();
 const secret = newWebhookSecret();
 let receiver: Receiver;
@@ -91,7 +92,7 @@ async function newDelivery(timeoutMs = 2_000): Promise<PendingData> {
     payload,
     payload_sha256: sha256Hex(payload),
   };
-  await createDelivery(log, data);
+  await intake.create(data);
   return data;
 }
 
@@ -106,7 +107,7 @@ describe("a lifecycle delivery", () => {
     const data = await newDelivery();
     const waits: number[] = [];
     for (;;) {
-      const result = await worker.advance(data, null);
+      const { result } = await worker.advance(data, null);
       if (result.kind !== "again") break;
       waits.push(Math.round(result.delayMs / 1000));
       await clock.advance(result.delayMs);
@@ -137,7 +138,7 @@ describe("a lifecycle delivery", () => {
     const data = await newDelivery();
     await worker.advance(data, null);
     await clock.advance(3_100);
-    expect(await worker.advance(data, null)).toMatchObject({ kind: "again", delayMs: 900 });
+    expect((await worker.advance(data, null)).result).toEqual({ kind: "again", delayMs: 900 });
     expect(of(data)).toHaveLength(1);
     await clock.advance(900);
     await worker.advance(data, null);
@@ -150,7 +151,7 @@ describe("a lifecycle delivery", () => {
     await worker.advance(data, null);
     receiver.behave({ status: 204 });
     await clock.advance(4_000);
-    expect(await worker.advance(data, null)).toEqual({ kind: "done" });
+    expect((await worker.advance(data, null)).result).toEqual({ kind: "done" });
     const [first, second] = of(data);
     expect(second?.body.equals(first?.body ?? Buffer.alloc(0))).toBe(true);
     expect(first?.body.toString()).toBe(data.payload);
@@ -166,7 +167,7 @@ describe("a lifecycle delivery", () => {
     webhooks.delete(14);
     worker = newWorker(log);
     await clock.advance(4_000);
-    expect(await worker.advance(data, null)).toEqual({ kind: "done" });
+    expect((await worker.advance(data, null)).result).toEqual({ kind: "done" });
     expect((await historyOf(data)).at(-1)).toMatchObject({
       type: "delivery.dead",
       state: "dead",
@@ -205,13 +206,13 @@ describe("a lifecycle delivery", () => {
     expect(history.map(({ version }) => version)).toEqual([1, 2]);
     expect(history.at(-1)?.type).toBe("delivery.delivered");
     // The loser is told to look again, and finds it done.
-    expect(results.map(({ kind }) => kind).sort()).toEqual(["again", "done"]);
-    expect(await other.advance(data, null)).toEqual({ kind: "done" });
+    expect(results.map(({ result }) => result.kind).sort()).toEqual(["again", "done"]);
+    expect((await other.advance(data, null)).result).toEqual({ kind: "done" });
   });
 
   test("is created once, however often its cause is read", async () => {
     const data = await newDelivery();
-    expect(await createDelivery(log, data)).toBeNull();
+    expect(await intake.create(data)).toBeNull();
     expect(await historyOf(data)).toHaveLength(1);
   });
 });

@@ -135,7 +135,7 @@ interface Run {
 }
 
 async function openWorld(
-  { config, status, releases }: Stage,
+  { status, releases }: Stage,
   { services, dir, warehouseUrl }: { services: Services; dir: string; warehouseUrl: string },
 ): Promise<World> {
   heading("Applying a configuration, as egret apply does");
@@ -170,7 +170,7 @@ async function openWorld(
     "the destination answers its connection test",
   );
   const ids = await readIds(desk.db, plan.workspace);
-  if (ids === null || config.dir === "") throw new CheckFailed("the workspace is configured");
+  if (ids === null) throw new CheckFailed("the workspace is configured");
   return { services, ids, rows, feed, pager };
 }
 

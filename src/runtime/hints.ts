@@ -1,5 +1,6 @@
 /** Unstored messages by which workers nudge each other and show progress; losing one costs a moment, never a fact. */
 import type { LogConnection } from "../log/connection.ts";
+import type { TargetRef } from "../log/targetConsumers.ts";
 
 /** How far a run is, for people who watch; the truth is in the events. */
 export interface RunProgress {
@@ -56,6 +57,24 @@ export function onProgress(
   const subscription = nc.subscribe(subject, {
     callback: (error, message) => {
       if (error === null) onMessage(message.json<RunProgress>());
+    },
+  });
+  return () => subscription.unsubscribe();
+}
+
+/** Tells every delivery worker that a target has a queue now. */
+export function publishNewTarget({ nc, topology }: LogConnection, target: TargetRef): void {
+  if (!nc.isClosed()) nc.publish(`${topology.prefix}.hints.target`, JSON.stringify(target));
+}
+
+/** Calls `onTarget` with targets that have a queue now; returns how to stop. */
+export function onNewTarget(
+  { nc, topology }: LogConnection,
+  onTarget: (target: TargetRef) => void,
+): () => void {
+  const subscription = nc.subscribe(`${topology.prefix}.hints.target`, {
+    callback: (error, message) => {
+      if (error === null) onTarget(message.json<TargetRef>());
     },
   });
   return () => subscription.unsubscribe();

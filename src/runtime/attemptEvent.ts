@@ -1,0 +1,121 @@
+/** What an attempt writes down: the event that follows from its outcome, and the one log line about it. */
+import { DELIVERY_MACHINE, type DeliveryFact } from "../../machines/delivery.ts";
+import { LogCorrupt } from "../domain/errors.ts";
+import type { AnyEvent, EventData } from "../domain/event.ts";
+import type { EventDraft } from "../log/eventLog.ts";
+import { type Actor, type Decision, decide } from "./actor.ts";
+import type { AttemptOutcome, Ending } from "./attempt.ts";
+import { deliveryContext, type PendingData } from "./deliveryActor.ts";
+
+/** An outcome with the number of its attempt, and the clock's time when it was known, ms. */
+export interface MadeAttempt {
+  outcome: AttemptOutcome;
+  attempt: number;
+  nowMs: number;
+}
+
+/** The decision that an outcome leads to, and its event. */
+export function draftAttempt(
+  pending: PendingData,
+  actor: Actor,
+  { outcome, attempt, nowMs }: MadeAttempt,
+): { draft: Omit<EventDraft, "state">; decision: Decision } {
+  const fact = factOf(outcome, attempt);
+  const decision = decide(actor.snapshot, fact);
+  const ids = {
+    workspace_id: pending.workspace_id,
+    target_kind: pending.target_kind,
+    target_id: pending.target_id,
+    delivery_id: pending.delivery_id,
+    sync_id: pending.sync_id,
+    sync_run_id: pending.sync_run_id,
+  };
+  const request = requestFacts(outcome, attempt);
+  const draft = (type: EventDraft["type"], data: EventDraft["data"]) => ({
+    decision,
+    draft: { type, machine: DELIVERY_MACHINE, data } as Omit<EventDraft, "state">,
+  });
+  if (request !== null && decision.state === "delivered") {
+    return draft("delivery.delivered", { ...ids, fact: "attempt.accepted", ...request });
+  }
+  if (request !== null && decision.state === "retrying") {
+    const delayMs = decision.delayMs ?? 0;
+    // The wait runs from the end of the failed attempt (behaviour.md 6.7).
+    const dueAt = new Date(nowMs + delayMs).toISOString();
+    return draft("delivery.retrying", {
+      ...ids,
+      fact: "attempt.failed",
+      ...request,
+      delay_ms: delayMs,
+      due_at: dueAt,
+    });
+  }
+  const reason = deliveryContext(decision.snapshot).deathReason ?? "exhausted";
+  const data: EventData<"delivery.dead"> = {
+    ...ids,
+    fact: fact.type as EventData<"delivery.dead">["fact"],
+    reason,
+    ...(request ?? { attempt: null, started_at: null, duration_ms: null, http_status: null, error: null }),
+  };
+  return draft("delivery.dead", data);
+}
+
+function factOf(outcome: AttemptOutcome, attempt: number): DeliveryFact {
+  switch (outcome.kind) {
+    case "accepted":
+      return { type: "attempt.accepted", attempt };
+    case "refused":
+      return { type: "attempt.refused", attempt };
+    case "failed":
+      return { type: "attempt.failed", attempt, delayMs: outcome.delayMs };
+    case "dropped":
+      return { type: "delivery.dropped", reason: outcome.reason };
+  }
+}
+
+/** The request as the event tells it; null when none was made. */
+function requestFacts(outcome: AttemptOutcome, attempt: number) {
+  if (outcome.kind === "dropped") return null;
+  return {
+    attempt,
+    started_at: outcome.startedAt.toISOString(),
+    duration_ms: Math.round(outcome.durationMs * 1000) / 1000,
+    http_status: outcome.httpStatus,
+    error: outcome.kind === "accepted" ? null : outcome.error,
+  };
+}
+
+/** One line per attempt with everything that an operator asks for. */
+export function canonicalLine(
+  pending: PendingData,
+  made: { outcome: AttemptOutcome; attempt: number; state: string; dueAt: number | null },
+): object {
+  const { outcome, attempt, state, dueAt } = made;
+  return {
+    delivery: pending.delivery_id,
+    target: `${pending.target_kind}/${pending.target_id}`,
+    run: pending.sync_run_id,
+    event: pending.event,
+    records: pending.records,
+    outcome: outcome.kind,
+    state,
+    lateness_ms: dueAt === null || outcome.kind === "dropped" ? null : outcome.startedAt.getTime() - dueAt,
+    ...(requestFacts(outcome, attempt) ?? {
+      attempt,
+      reason: outcome.kind === "dropped" ? outcome.reason : null,
+    }),
+  };
+}
+
+/** The ending as the last event tells it, so that a settle repeated after a crash says the same. */
+export function endingOf(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Ending {
+  if (last.type === "delivery.delivered") return { pending, outcome: "accepted", statusMessage: null };
+  if (last.type !== "delivery.dead") throw new LogCorrupt(`delivery ${pending.delivery_id} has not ended`);
+  const { reason, http_status, error } = last.data;
+  const statusMessage = (outcome?.kind === "refused" ? outcome.statusMessage : null) ?? error ?? reason;
+  if (reason === "refused") return { pending, outcome: "rejected", statusMessage };
+  // 429 to the end rejects the rows; anything else to the end means that the target is not there (12.2).
+  if (reason === "exhausted")
+    return { pending, outcome: http_status === 429 ? "rejected" : "unavailable", statusMessage };
+  return { pending, outcome: "dropped", statusMessage };
+}
