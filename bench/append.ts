@@ -11,7 +11,7 @@ import { alternate } from "./median.ts";
 import { pipelined } from "./pipelined.ts";
 import type { BenchServers } from "./servers.ts";
 
-const COUNT = 20_000;
+const COUNT = 10_000;
 const WARM_UP = 5_000;
 const IN_FLIGHT = 500;
 const ROUNDS = 3;

@@ -43,7 +43,7 @@ export async function openByHand(options: ByHandOptions): Promise<ByHand> {
       await copy(`SELECT * FROM (${keysSql}) AS k WHERE key::bigint > ${id}`, stateTable);
       await target.query(`
         CREATE SCHEMA by_hand;
-        CREATE TABLE by_hand.state (LIKE ${stateTable} INCLUDING ALL);
+        CREATE UNLOGGED TABLE by_hand.state (LIKE ${stateTable} INCLUDING ALL);
         INSERT INTO by_hand.state SELECT * FROM ${stateTable} ORDER BY key`);
       await target.query(`VACUUM ANALYZE ${stateTable}`);
       await target.query("VACUUM ANALYZE by_hand.state");

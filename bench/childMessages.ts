@@ -44,12 +44,12 @@ function answer(file: string, child: ChildProcess, gone: Promise<number | null>)
 }
 
 /** The child's side: answers each message with what `handle` returns, and ends when its parent is gone. */
-export function answerMessages<Question>(
-  handle: (question: Question) => Promise<object> | object,
+export function answerMessages(
+  handle: (question: never) => Promise<object> | object,
   close: () => Promise<void>,
 ): void {
-  process.on("message", (question: Question) => {
-    void (async () => handle(question))().then(
+  process.on("message", (question) => {
+    void (async () => handle(question as never))().then(
       (reply) => process.send?.(reply),
       (error: Error) => process.send?.({ error: error.stack ?? error.message }),
     );

@@ -10,8 +10,8 @@ import { pipelined } from "./pipelined.ts";
 import type { BenchServers } from "./servers.ts";
 import { expectAtSink, type Sink, startSink } from "./sink.ts";
 
-const COUNT = 4_000;
-const WARM_UP = 1_000;
+const COUNT = 2_500;
+const WARM_UP = 500;
 const ROUNDS = 3;
 /** Each webhook has five attempts under way at most: with so many, the worker's own bound is the one that is met. */
 const WEBHOOKS = 40;

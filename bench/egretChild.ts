@@ -4,7 +4,7 @@ import { openLogger } from "../src/logger.ts";
 import { type EgretSettings, type RunningEgret, startEgret } from "../src/main.ts";
 import { DeliveryIntake } from "../src/runtime/deliveryIntake.ts";
 import { answerMessages } from "./childMessages.ts";
-import { createPending } from "./deliveries.ts";
+import { pendingData } from "./deliveries.ts";
 import type { EgretAnswer, EgretQuestion } from "./egret.ts";
 import { pipelined } from "./pipelined.ts";
 
@@ -32,6 +32,15 @@ async function deliver(
     const webhookId = webhookIds[index % webhookIds.length] ?? 0;
     return intake.create(pendingData({ deliveryId: `${round}-${index}`, webhookId }));
   });
+  const t1 = performance.now();
+  for (;;) {
+    const i = await events.info("deliveries");
+    if (i.lastSequence >= before + 2 * count) break;
+    await new Promise((r) => setTimeout(r, 20));
+  }
+  process.stderr.write(
+    `created ${(t1 - started).toFixed(0)} delivered ${(performance.now() - started).toFixed(0)}\n`,
+  );
   // Two events each: any retry would make it more, and leave deliveries that are not delivered below.
   await projected(services, before + 2 * count);
   const ms = performance.now() - started;
@@ -58,8 +67,8 @@ async function projected({ database }: RunningEgret["services"], sequence: numbe
 const settings = JSON.parse(process.env["EGRET_BENCH_SETTINGS"] ?? "{}") as Omit<EgretSettings, "logger">;
 const running = await startEgret({ ...settings, logger: openLogger({ level: "info", pretty: false }) });
 
-answerMessages<EgretQuestion>(
-  async (question): Promise<EgretAnswer> =>
+answerMessages(
+  async (question: EgretQuestion): Promise<EgretAnswer> =>
     question.kind === "deliver" ? deliver(running, question) : { peakBytes: await peakMemory() },
   () => running.close(),
 );

@@ -73,8 +73,8 @@ const server = createServer(serve);
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 const { port } = server.address() as AddressInfo;
 
-answerMessages<SinkQuestion>(
-  (question) => {
+answerMessages(
+  (question: SinkQuestion) => {
     if (question.secrets !== undefined) secrets = new Map(question.secrets);
     const report: SinkReport = { port, requests, distinct: ids.size, checked, badSignatures };
     ids = new Set();

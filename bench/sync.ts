@@ -116,11 +116,7 @@ async function runSync(connection: LogConnection, rows: number): Promise<number>
   throw new Error(`the run did not end within ${PATIENCE_MS / 1000} s`);
 }
 
-function lines(found: {
-  first: number;
-  seconds: Seconds;
-  peakBytes: number;
-}): Measurement[] {
+function lines(found: { first: number; seconds: Seconds; peakBytes: number }): Measurement[] {
   const { first, seconds, peakBytes } = found;
   return [
     measured({

@@ -17,8 +17,9 @@ const CHANGED_EVERY = 100;
 export async function openWarehouse(url: string): Promise<Warehouse> {
   const client = new Client({ connectionString: url });
   await client.connect();
+  // Unlogged only to be made sooner: reading it, which is all that is measured, costs the same.
   await client.query(`
-    CREATE TABLE customers (id bigint PRIMARY KEY, email text, first_name text, last_name text, company text,
+    CREATE UNLOGGED TABLE customers (id bigint PRIMARY KEY, email text, first_name text, last_name text, company text,
       country text, plan text, seats int, balance numeric(12, 2), signed_up_at timestamptz)`);
   return {
     async growTo(rows) {

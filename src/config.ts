@@ -177,8 +177,8 @@ export function configVariables(): ConfigVariable[] {
 export function redactedConfig(config: Config): Record<string, string | number | boolean> {
   const { databaseUrl, natsUrl, secretKeys, ...open } = config;
   return {
-    databaseUrl: shown(databaseUrl !== null),
-    natsUrl: shown(natsUrl !== null),
+    database: shown(databaseUrl !== null),
+    nats: shown(natsUrl !== null),
     secretKeys: shown(secretKeys.length > 0),
     ...open,
   };

@@ -75,8 +75,8 @@ describe("the settings", () => {
     const env = { EGRET_DATABASE_URL: "postgres://u:hunter2@db/egret", EGRET_SECRET_KEY: key };
     const shown = redactedConfig(readConfig(env));
     expect(shown).toMatchObject({
-      databaseUrl: "set",
-      natsUrl: "not set",
+      database: "set",
+      nats: "not set",
       secretKeys: "set",
       httpPort: 4747,
     });

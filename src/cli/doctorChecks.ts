@@ -3,6 +3,7 @@ import { sql } from "kysely";
 import { readSource } from "../configuration/store.ts";
 import { type OpenDatabase } from "../projections/database.ts";
 import { pendingMigrations } from "../projections/migrate.ts";
+import { redactUrl } from "../security/redact.ts";
 import { openSecretBox } from "../security/secretBox.ts";
 import { checkLog } from "./doctorLogChecks.ts";
 import { type Finding, ok, problem } from "./finding.ts";
@@ -10,6 +11,7 @@ import { counted } from "./format.ts";
 import {
   databaseUrlOf,
   findServices,
+  natsUrlOf,
   type Reach,
   type ReachOptions,
   withDatabase,
@@ -73,7 +75,9 @@ async function checkDatabase(reach: Reach): Promise<Finding[]> {
   if (reach.databaseUrl === null) return [];
   try {
     return await withDatabase(reach, async (database) => {
-      const findings = [ok("Postgres", `reachable, version ${await postgresVersion(database)}`)];
+      const findings = [
+        ok("Postgres", `${redactUrl(databaseUrlOf(reach))}, version ${await postgresVersion(database)}`),
+      ];
       const pending = await pendingMigrations(databaseUrlOf(reach));
       if (pending.length > 0) {
         const message = `${counted(pending.length, "migration")} pending: ${pending.join(", ")}`;
@@ -127,7 +131,13 @@ async function checkNats(reach: Reach): Promise<Finding[]> {
     return await withLog(reach, async ({ connection }) => {
       const version = connection.nc.info?.version ?? "unknown";
       return [
-        ok("NATS", `reachable, version ${version}, with JetStream`),
+        ok(
+          "NATS",
+          `${natsUrlOf(reach)
+            .split(",")
+            .map((url) => redactUrl(url.trim()))
+            .join(",")}, version ${version}, with JetStream`,
+        ),
         ...(await checkLog(connection, reach)),
       ];
     });

@@ -26,7 +26,7 @@ export interface LogConnection {
  */
 export async function connectLog(url: string, topology: Topology, name = "egret"): Promise<LogConnection> {
   const nc = await connect({
-    servers: url,
+    servers: url.split(",").map((server) => server.trim()),
     name,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
@@ -55,7 +55,13 @@ export async function connectLog(url: string, topology: Topology, name = "egret"
 }
 
 function hostOf(url: string): string {
-  return url.replace(/^.*@/, "").replace(/^\w+:\/\//, "");
+  const hosts = url.split(",").map((server) =>
+    server
+      .trim()
+      .replace(/^.*@/, "")
+      .replace(/^\w+:\/\//, ""),
+  );
+  return hosts.join(", ");
 }
 
 function checkVersion(version: string): void {

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { type FieldProblem, InvalidInput } from "../domain/errors.ts";
 
-// ipaddr.js reads addresses and matches prefixes; its own names of ranges lag behind the registries, so the tables are ours.
+// ipaddr.js reads addresses and matches prefixes; its own table is not the registries', so the tables are ours.
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Addresses that share a prefix, as `10.0.0.0/8` says it. */
@@ -112,19 +112,22 @@ function blocks(rows: readonly (readonly [string, string])[]): (readonly [Addres
 }
 
 /**
- * Reads blocks as an operator writes them: `10.0.0.0/8`, `fd00::/8`, or a single address.
+ * Reads blocks as an operator writes them: `10.0.0.0/8`, `fd00::/8`, or a single address; `field` is where they stand.
  * @throws InvalidInput naming each text that is no block, and its fix.
  */
-export function parseAddressBlocks(texts: readonly string[]): AddressBlock[] {
+export function parseAddressBlocks(texts: readonly string[], field = "allow"): AddressBlock[] {
   const problems: FieldProblem[] = [];
   const parsed = texts.flatMap((text, at) => {
     const block = parseBlock(text.trim());
     if (typeof block !== "string") return [block];
-    problems.push({ field: `allow[${at}]`, message: block });
+    problems.push({ field: `${field}[${at}]`, message: block });
     return [];
   });
   if (problems.length > 0) {
-    throw new InvalidInput(problems.map((problem) => problem.message).join("; "), problems);
+    throw new InvalidInput(
+      problems.map((problem) => `${problem.field}: ${problem.message}`).join("; "),
+      problems,
+    );
   }
   return parsed;
 }

@@ -19,7 +19,7 @@ import {
 /** Covers look-up, connect and TLS, ms; the request's own deadline may come first. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Node gives up on an address after 250 ms when there is another: too soon for a receiver on the other side of the world. */
+/** Node leaves an address for the next one after 250 ms: too soon for a receiver on the other side of the world. */
 const NEXT_ADDRESS_AFTER_MS = 1_000;
 
 /** All addresses of a host name; rejects with the codes of node:dns. */
@@ -39,7 +39,7 @@ export interface GuardedAgentOptions {
 
 /**
  * A connection that was not made. The message may be shown to anyone: it names neither the address nor its range, which
- * would tell an outsider how the network inside is built. `range` is for the operator's log.
+ * would tell an outsider about the network inside. `range` says what the address is, for the operator's log only.
  */
 export class OutboundRefused extends AppError {
   declare readonly code: RefusalCode;
@@ -50,16 +50,16 @@ export class OutboundRefused extends AppError {
   }
 }
 
-/** A pool of keep-alive connections that lead nowhere the policy forbids; requests reject with OutboundRefused otherwise. */
+/** A pool of keep-alive connections; a request to where the policy forbids rejects with OutboundRefused. */
 export function createGuardedAgent(options: GuardedAgentOptions): Agent {
-  const { policy, connections, ca, connectTimeoutMs, lookup = lookUpAll } = options;
+  const { policy, connections, ca = null, connectTimeoutMs, lookup = lookUpAll } = options;
   const connect = buildConnector({
     lookup: vettedLookup(policy, lookup),
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
     timeout: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     // Once, not per connection: reading all authorities takes milliseconds.
-    secureContext: createSecureContext(ca == null ? {} : { ca: [...getCACertificates("default"), ca] }),
+    secureContext: createSecureContext(ca === null ? {} : { ca: [...getCACertificates("default"), ca] }),
   });
   return new Agent({
     connections,

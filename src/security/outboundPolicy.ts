@@ -42,7 +42,7 @@ const LINE_PROTOCOL_PORTS: ReadonlySet<number> = new Set([
  * @throws InvalidInput naming each block that cannot be read.
  */
 export function outboundPolicy({ allow = [], allowPorts = null }: OutboundPolicyOptions): OutboundPolicy {
-  return { allow: parseAddressBlocks(allow), allowPorts };
+  return { allow: parseAddressBlocks(allow, ALLOW_SETTING), allowPorts };
 }
 
 /** What an address is when it may not be called, or null. */

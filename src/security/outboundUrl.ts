@@ -21,7 +21,7 @@ export interface UrlRules {
   allowHttp: boolean;
 }
 
-/** The first thing that is wrong with a URL, or null. A name that is not yet looked up may still be refused at each connection. */
+/** The first thing that is wrong with a URL, or null. No name is looked up here: that is each connection's own check. */
 export function vetUrl(text: string, { policy, allowHttp }: UrlRules): UrlProblem | null {
   const invalid = (message: string): UrlProblem => ({ code: "EGRET_URL_INVALID", message });
   // The URL parser drops or turns these round without a word: what a person reads would not be what is called.

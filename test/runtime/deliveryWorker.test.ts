@@ -6,11 +6,7 @@ import type { AnyEvent } from "../../src/domain/event.ts";
 import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../../src/domain/retryPolicy.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
-import {
-  deliveryAggregate,
-  type PendingData,
-  sha256Hex,
-} from "../../src/runtime/deliveryActor.ts";
+import { deliveryAggregate, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
 import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
 import { DeliveryWorker } from "../../src/runtime/deliveryWorker.ts";
 import { webhookTarget } from "../../src/runtime/webhookTarget.ts";

@@ -84,7 +84,8 @@ describe("the guarded pool", () => {
     // A documentation address, allowed: nobody answers there.
     const agent = guarded(["192.0.2.1"], { lookup, connectTimeoutMs: 300 });
     const url = `http://rebinding.example:${port}/`;
-    await expect(statusFrom(agent, url)).rejects.toThrow();
+    // Which failure it is depends on the network around; that there is one is the point.
+    expect(await statusFrom(agent, url).catch(() => "failed")).toBe("failed");
     expect(asked).toHaveLength(1);
     await expect(statusFrom(agent, url)).rejects.toMatchObject(FORBIDDEN);
     expect(receiver.requests).toEqual([]);
@@ -204,7 +205,9 @@ describe("the guarded pool", () => {
         code: "ERR_TLS_CERT_ALTNAME_INVALID",
       });
       const untrusting = guarded(["127.0.0.1"], { lookup });
-      await expect(statusFrom(untrusting, url("hooks.example"))).rejects.toThrow();
+      await expect(statusFrom(untrusting, url("hooks.example"))).rejects.toMatchObject({
+        code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      });
       expect(names).toEqual(["hooks.example", "hooks.example"]);
     } finally {
       server.closeAllConnections();

@@ -5,6 +5,14 @@ import { vetUrl } from "../../src/security/outboundUrl.ts";
 const strict = { policy: outboundPolicy({}), allowHttp: true };
 const codeOf = (text: string): string | null => vetUrl(text, strict)?.code ?? null;
 
+describe("an outbound policy", () => {
+  test("names the setting whose block cannot be read", () => {
+    expect(() => outboundPolicy({ allow: ["::1", "intranet"] })).toThrow(
+      'EGRET_OUTBOUND_ALLOW[1]: "intranet" is no address block',
+    );
+  });
+});
+
 describe("a target's URL", () => {
   test.each([
     "https://hooks.example.com/in",

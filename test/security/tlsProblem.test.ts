@@ -107,16 +107,15 @@ describe("a TLS failure", () => {
     );
   });
 
-  test.each([
-    [
-      "TLSv1.2",
-      "the TLS handshake was refused: no cipher in common, or the server wants a client certificate",
-    ],
-    ["TLSv1.3", "the server wants a client certificate"],
-  ] as const)("names a wish for a client certificate in %s", async (maxVersion, words) => {
+  test("names a wish for a client certificate as far as it can be told", async () => {
     const trusted = { requestCert: true, rejectUnauthorized: true, ca: authority.cert };
-    const server = serving({ ...makeCertificate({ names, by: authority }), ...trusted, maxVersion });
-    expect(await outcome(server)).toBe(words);
+    const certificate = makeCertificate({ names, by: authority });
+    expect(await outcome(serving({ ...certificate, ...trusted, maxVersion: "TLSv1.2" }))).toBe(
+      "the server refused the TLS handshake: no cipher in common, or it wants a client certificate",
+    );
+    // Since TLS 1.3 the server speaks when our side has long shaken hands.
+    const late = Object.assign(new Error("alert"), { code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" });
+    expect(tlsProblem(late)).toBe("the server wants a client certificate");
   });
 
   test("is not claimed for a connection that breaks", async () => {
