@@ -13,7 +13,7 @@ import { expectAtSink, type Sink, startSink } from "./sink.ts";
 const COUNT = 2_500;
 const WARM_UP = 500;
 const ROUNDS = 3;
-/** Each webhook has five attempts under way at most: with so many, the worker's own bound is the one that is met. */
+/** One webhook gets a share of the worker's places only: with so many, the worker's own bound is the one that is met. */
 const WEBHOOKS = 40;
 /** The worker's pool has as many to one origin. */
 const CONNECTIONS = 64;

@@ -52,6 +52,8 @@ export async function startBenchEgret(servers: BenchServers, yaml: string): Prom
     roles: ["worker", "projector", "scheduler"],
     http: { host: "127.0.0.1", port: 0 },
     concurrency: WORKER_CONCURRENCY,
+    allowHttp: true,
+    outboundAllow: [],
   };
   const child = await startChild("egretChild.ts", { EGRET_BENCH_SETTINGS: JSON.stringify(settings) });
   const webhookIds = configured.webhooks.map(({ id }) => id);

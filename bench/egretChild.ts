@@ -32,15 +32,6 @@ async function deliver(
     const webhookId = webhookIds[index % webhookIds.length] ?? 0;
     return intake.create(pendingData({ deliveryId: `${round}-${index}`, webhookId }));
   });
-  const t1 = performance.now();
-  for (;;) {
-    const i = await events.info("deliveries");
-    if (i.lastSequence >= before + 2 * count) break;
-    await new Promise((r) => setTimeout(r, 20));
-  }
-  process.stderr.write(
-    `created ${(t1 - started).toFixed(0)} delivered ${(performance.now() - started).toFixed(0)}\n`,
-  );
   // Two events each: any retry would make it more, and leave deliveries that are not delivered below.
   await projected(services, before + 2 * count);
   const ms = performance.now() - started;

@@ -83,6 +83,7 @@ try {
   if (options === null) console.log(HELP);
   else process.exitCode = (await main(options)) ? 0 : 1;
 } catch (error) {
-  console.error(error instanceof Error ? (error.stack ?? error.message) : error);
+  console.error(error instanceof Error ? error.message : error);
+  if (error instanceof Error && error.cause !== undefined) console.error(error.cause);
   process.exitCode = 2;
 }

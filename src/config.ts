@@ -81,7 +81,21 @@ const VARIABLES = z.object({
     .enum(["true", "false", "1", "0"], { error: "must be true or false" })
     .default("false")
     .transform((text) => text === "true" || text === "1")
-    .describe("let webhooks have http:// and loopback endpoints; for development only"),
+    .describe(
+      "let webhooks have http:// endpoints, and all targets loopback ones; development servers do anyway",
+    ),
+  EGRET_OUTBOUND_ALLOW: z
+    .string()
+    .default("")
+    .transform((text) =>
+      text
+        .split(",")
+        .map((block) => block.trim())
+        .filter((block) => block !== ""),
+    )
+    .describe(
+      "private or special addresses that targets may have, such as 10.0.0.0/8; commas between several",
+    ),
   EGRET_DELIVERY_RETENTION_DAYS: whole(1, 36_500, 30).describe("days that delivery events stay in the log"),
   EGRET_WORKER_CONCURRENCY: whole(1, 10_000, 100).describe(
     "runs and deliveries that one worker process holds at once",
@@ -103,6 +117,7 @@ export interface Config {
   logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
   dir: string;
   allowHttp: boolean;
+  outboundAllow: readonly string[];
   deliveryRetentionDays: number;
   workerConcurrency: number;
   streamMaxBytes: number;
@@ -150,6 +165,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = e
     logLevel: values.EGRET_LOG_LEVEL,
     dir: values.EGRET_DIR,
     allowHttp: values.EGRET_ALLOW_HTTP,
+    outboundAllow: values.EGRET_OUTBOUND_ALLOW,
     deliveryRetentionDays: values.EGRET_DELIVERY_RETENTION_DAYS,
     workerConcurrency: values.EGRET_WORKER_CONCURRENCY,
     streamMaxBytes: values.EGRET_STREAM_MAX_BYTES,
@@ -175,12 +191,13 @@ export function configVariables(): ConfigVariable[] {
 
 /** The settings as a start-up log line may show them: what can hold a secret only as `set` or `not set`. */
 export function redactedConfig(config: Config): Record<string, string | number | boolean> {
-  const { databaseUrl, natsUrl, secretKeys, ...open } = config;
+  const { databaseUrl, natsUrl, secretKeys, outboundAllow, ...open } = config;
   return {
     database: shown(databaseUrl !== null),
     nats: shown(natsUrl !== null),
     secretKeys: shown(secretKeys.length > 0),
     ...open,
+    outboundAllow: outboundAllow.join(","),
   };
 }
 

@@ -2,7 +2,6 @@
 import { hostname } from "node:os";
 import { sql } from "kysely";
 import type { Logger } from "pino";
-import { Agent } from "undici";
 import { findSync, readDestination, readSync, readWebhook, webhooksFor } from "./configuration/store.ts";
 import { createWebhookSender } from "./destinations/webhook.ts";
 import { AppError, toError, Unavailable } from "./domain/errors.ts";
@@ -27,6 +26,8 @@ import { startNotifier } from "./runtime/notifier.ts";
 import { startOutboxRelay } from "./runtime/outboxRelay.ts";
 import { startRunWorker } from "./runtime/runWorker.ts";
 import { webhookTarget } from "./runtime/webhookTarget.ts";
+import { createGuardedAgent } from "./security/outboundGuard.ts";
+import { installationPolicy } from "./security/outboundPolicy.ts";
 import { openSecretBox, type SecretBox } from "./security/secretBox.ts";
 import { VERSION, WEBHOOK_USER_AGENT } from "./version.ts";
 
@@ -59,6 +60,10 @@ export interface EgretSettings extends ServiceSettings {
   roles: readonly Role[];
   http: { host: string; port: number };
   concurrency: number;
+  /** Whether targets may be on this machine itself: for development. */
+  allowHttp: boolean;
+  /** Private or special address blocks that targets may have. */
+  outboundAllow: readonly string[];
   logger: Logger;
 }
 
@@ -172,12 +177,8 @@ function startWorkers(services: Services, settings: EgretSettings, releases: Rel
   const { connection, log, database, box } = services;
   const { logger } = settings;
   const { db } = database;
-  const dispatcher = new Agent({
-    connections: CONNECTIONS_PER_ORIGIN,
-    pipelining: 1,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+  const policy = installationPolicy(settings);
+  const dispatcher = createGuardedAgent({ policy, connections: CONNECTIONS_PER_ORIGIN });
   releases.push(() => dispatcher.close());
   const targets = {
     webhook: webhookTarget({

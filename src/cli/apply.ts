@@ -3,6 +3,7 @@ import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import { environment } from "../config.ts";
 import { hasChanges } from "../configuration/plan.ts";
+import { installationPolicy, type OutboundPolicy } from "../security/outboundPolicy.ts";
 import {
   applyPlan,
   type Desk,
@@ -42,7 +43,7 @@ async function apply(options: ApplyOptions): Promise<void> {
   const reach = await findServices(options);
   const desk = { box: secretBoxOf(reach) };
   await withDatabase(reach, async ({ db }) => {
-    const reading = { env: environment(), allowHttp: reach.config.allowHttp };
+    const reading = { env: environment(), ...reach.outbound };
     const planned = await planFile({ ...desk, db }, options.file, reading);
     for (const { message } of planned.file.warnings) complain(`${paint("yellow", "warning")} ${message}`);
     const isJson = options.json === true;
@@ -51,7 +52,7 @@ async function apply(options: ApplyOptions): Promise<void> {
       if (isJson) printJson({ applied: false, changes: changesOf(planned) });
       return;
     }
-    await carryOut({ ...desk, db }, planned, isJson);
+    await carryOut({ ...desk, db }, planned, { isJson, policy: installationPolicy(reach.outbound) });
   });
 }
 
@@ -71,7 +72,11 @@ async function isWanted({ plan }: PlannedFile, { yes, dryRun }: ApplyOptions): P
   return false;
 }
 
-async function carryOut(desk: Desk, planned: PlannedFile, isJson: boolean): Promise<void> {
+async function carryOut(
+  desk: Desk,
+  planned: PlannedFile,
+  { isJson, policy }: { isJson: boolean; policy: OutboundPolicy },
+): Promise<void> {
   const { plan } = planned;
   const isChanged = hasChanges(plan);
   const secrets = isChanged ? (await applyPlan(desk, plan)).webhookSecrets : [];
@@ -81,7 +86,7 @@ async function carryOut(desk: Desk, planned: PlannedFile, isJson: boolean): Prom
     for (const line of secretLines(secrets)) print(line);
   }
   const ids = await readIds(desk.db, plan.workspace);
-  const tested = await testChangedDestinations(desk, plan).catch((error: unknown) => {
+  const tested = await testChangedDestinations(desk, plan, policy).catch((error: unknown) => {
     if (!isJson) throw error;
     return [];
   });

@@ -1,6 +1,5 @@
 /** Plans and applies an egret.yaml, for `egret apply` and for the demo. */
 import type { Kysely } from "kysely";
-import { Agent } from "undici";
 import { type Applied, applyChanges } from "../configuration/apply.ts";
 import { type EgretFile, type ReadOptions, readEgretFile } from "../configuration/egretFile.ts";
 import { type Plan, planChanges } from "../configuration/plan.ts";
@@ -8,6 +7,8 @@ import { readDestination } from "../configuration/store.ts";
 import type { DestinationSender, TestResult } from "../destinations/destination.ts";
 import { createWebhookSender } from "../destinations/webhook.ts";
 import type { Database } from "../projections/database.ts";
+import { createGuardedAgent } from "../security/outboundGuard.ts";
+import type { OutboundPolicy } from "../security/outboundPolicy.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { postgresSource } from "../sources/postgres.ts";
 import { VERSION } from "../version.ts";
@@ -67,7 +68,11 @@ export interface TestedDestination extends TestResult {
 }
 
 /** Tests the connection of each destination that the plan made or changed, and keeps the outcome beside it. */
-export async function testChangedDestinations({ db, box }: Desk, plan: Plan): Promise<TestedDestination[]> {
+export async function testChangedDestinations(
+  { db, box }: Desk,
+  plan: Plan,
+  policy: OutboundPolicy,
+): Promise<TestedDestination[]> {
   const names = plan.changes
     .filter(({ kind, action }) => kind === "destination" && (action === "create" || action === "update"))
     .map(({ name }) => name);
@@ -80,7 +85,7 @@ export async function testChangedDestinations({ db, box }: Desk, plan: Plan): Pr
     .where("destination.name", "in", names)
     .orderBy("destination.id")
     .execute();
-  const dispatcher = new Agent();
+  const dispatcher = createGuardedAgent({ policy, connections: 1 });
   try {
     const sender = createWebhookSender({ dispatcher, version: VERSION });
     const tested = await Promise.all(rows.map(({ id }) => testDestination({ db, box }, sender, id)));

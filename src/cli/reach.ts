@@ -22,6 +22,19 @@ export interface Reach {
   databaseUrl: string | null;
   natsUrl: string | null;
   secretKeys: readonly string[];
+  /** What targets may be: on a development server's machine, itself too. */
+  outbound: OutboundSettings;
+}
+
+/** What installationPolicy is made from. */
+export interface OutboundSettings {
+  allowHttp: boolean;
+  outboundAllow: readonly string[];
+}
+
+/** A development server and its receivers are on one machine: http and loopback are what one wants there. */
+export function outboundOf(config: Config, isDevelopment: boolean): OutboundSettings {
+  return { allowHttp: config.allowHttp || isDevelopment, outboundAllow: config.outboundAllow };
 }
 
 /** Adds the options of a command that talks to the services. */
@@ -48,9 +61,11 @@ export async function findServices(options: ReachOptions): Promise<Reach> {
   const running =
     isComplete && options.dir === undefined ? undefined : await readDevelopmentServices(config.dir);
   const own = running === undefined ? null : { ...running, secretKeys: [running.secretKey] };
-  if (options.dir !== undefined && own !== null) return { config, ...own };
+  const outbound = outboundOf(config, own !== null);
+  if (options.dir !== undefined && own !== null) return { config, outbound, ...own };
   return {
     config,
+    outbound,
     databaseUrl: config.databaseUrl ?? own?.databaseUrl ?? null,
     natsUrl: config.natsUrl ?? own?.natsUrl ?? null,
     secretKeys: config.secretKeys.length > 0 ? config.secretKeys : (own?.secretKeys ?? []),

@@ -7,7 +7,7 @@ import { openLogger } from "../logger.ts";
 import { ROLES, type Role, type RunningEgret, startEgret } from "../main.ts";
 import { EXIT } from "./exitCodes.ts";
 import { describeFailure } from "./failures.ts";
-import { configOf, logLimitsOf, type ReachOptions, withReachOptions } from "./reach.ts";
+import { configOf, logLimitsOf, outboundOf, type ReachOptions, withReachOptions } from "./reach.ts";
 import { complain, isTerminal, paint, print } from "./terminal.ts";
 
 type StartOptions = ReachOptions & { roles: string };
@@ -84,6 +84,7 @@ async function open(config: Config, roles: readonly Role[], logger: Logger): Pro
       roles,
       http: { host: config.httpHost, port: config.httpPort },
       concurrency: config.workerConcurrency,
+      ...outboundOf(config, embedded !== null),
       logger,
     });
     return { egret, embedded, roles };

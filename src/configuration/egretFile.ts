@@ -61,6 +61,8 @@ export interface ReadOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** Whether webhooks may have http:// and loopback endpoints (EGRET_ALLOW_HTTP). */
   allowHttp: boolean;
+  /** Private or special address blocks that targets may have (EGRET_OUTBOUND_ALLOW). */
+  outboundAllow?: readonly string[];
 }
 
 /**
@@ -84,7 +86,9 @@ export function parseEgretFile(text: string, path: string, options: ReadOptions)
   const value = withoutEmptySections(tree.value);
   const parsed = fileSchema.safeParse(value);
   const file = parsed.success ? parsed.data : soundParts(value);
-  const checked = checkFile({ file, names: declaredNames(value), tree, allowHttp: options.allowHttp });
+  const { allowHttp, outboundAllow = [] } = options;
+  const outbound = { allowHttp, outboundAllow };
+  const checked = checkFile({ file, names: declaredNames(value), tree, outbound });
   const found = [...schemaProblems(tree, parsed.error?.issues ?? []), ...checked.problems];
   // What was not filled in fails the schema too: one problem per place is enough.
   const told = new Set(tree.problems.map((problem) => problem.field));

@@ -1,7 +1,8 @@
 /** What must hold between the parts of egret.yaml: references lead somewhere, fields are sent once, secrets stay out. */
-import { isIP } from "node:net";
 import { KEY_FIELD } from "../domain/configuration.ts";
-import { hasCredentials } from "../security/redact.ts";
+import { headerProblem } from "../security/headerProblem.ts";
+import { installationPolicy } from "../security/outboundPolicy.ts";
+import { vetUrl } from "../security/outboundUrl.ts";
 import type { FieldPath, FileProblem } from "./fileProblem.ts";
 import type { FileShape, SectionName } from "./fileSchema.ts";
 import { suggestion } from "./nearest.ts";
@@ -13,8 +14,8 @@ interface FileToCheck {
   file: FileShape;
   names: Record<SectionName, readonly string[]>;
   tree: YamlTree;
-  /** EGRET_ALLOW_HTTP. */
-  allowHttp: boolean;
+  /** EGRET_ALLOW_HTTP and EGRET_OUTBOUND_ALLOW. */
+  outbound: { allowHttp: boolean; outboundAllow: readonly string[] };
 }
 
 interface Findings {
@@ -26,7 +27,8 @@ interface Findings {
  * Everything that is wrong or unwise in the parts of a file whose shape is right. `names` holds what each section
  * declares, parts of a wrong shape included, so that one fault does not make others.
  */
-export function checkFile({ file, names, tree, allowHttp }: FileToCheck): Findings {
+export function checkFile({ file, names, tree, outbound }: FileToCheck): Findings {
+  const policy = installationPolicy(outbound);
   const problems: FileProblem[] = [];
   const warnings: FileProblem[] = [];
   const problem = (path: FieldPath, message: string) => void problems.push(tree.problemAt(path, message));
@@ -51,12 +53,10 @@ export function checkFile({ file, names, tree, allowHttp }: FileToCheck): Findin
   }
   for (const [name, destination] of Object.entries(file.destinations)) {
     const path = ["destinations", name];
-    if (hasCredentials(destination.url)) {
-      problem(
-        [...path, "url"],
-        "An address with a user or password is not sent anywhere; use auth_token: ${NAME}.",
-      );
-    }
+    const url = vetUrl(destination.url, { policy, allowHttp: true });
+    if (url !== null) problem([...path, "url"], url.message);
+    const header = headerProblem(destination.auth_token_header, destination.auth_token ?? "");
+    if (header !== null) problem([...path, "auth_token_header"], header);
     for (const field of ["auth_token", "signing_secret"] as const) {
       const literal = destination[field] !== undefined && !tree.isFromEnvironment([...path, field]);
       if (literal)
@@ -72,8 +72,8 @@ export function checkFile({ file, names, tree, allowHttp }: FileToCheck): Findin
     for (const fault of mappingFaults(sync)) problem([...path, ...fault.path], fault.message);
   }
   for (const [name, webhook] of Object.entries(file.webhooks)) {
-    const message = endpointFault(webhook.endpoint, allowHttp);
-    if (message !== null) problem(["webhooks", name, "endpoint"], message);
+    const endpoint = vetUrl(webhook.endpoint, { policy, allowHttp: outbound.allowHttp });
+    if (endpoint !== null) problem(["webhooks", name, "endpoint"], endpoint.message);
   }
   return { problems, warnings };
 }
@@ -125,20 +125,4 @@ function mappingFaults(sync: SyncShape): Fault[] {
     }
   }
   return faults;
-}
-
-function endpointFault(endpoint: string, allowHttp: boolean): string | null {
-  if (hasCredentials(endpoint))
-    return "An address with a user or password is not called; put a token into its path.";
-  if (allowHttp) return null;
-  const { protocol, hostname } = new URL(endpoint);
-  const hint = "for development, set EGRET_ALLOW_HTTP=true";
-  if (protocol !== "https:") return `Must begin with https:// (${hint}).`;
-  return isLoopback(hostname) ? `Leads to this machine itself (${hint}).` : null;
-}
-
-function isLoopback(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
-  if (host === "localhost" || host.endsWith(".localhost") || host === "::1") return true;
-  return (isIP(host) === 4 && host.startsWith("127.")) || host.startsWith("::ffff:7f");
 }

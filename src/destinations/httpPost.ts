@@ -1,6 +1,8 @@
 /** One HTTP request with a deadline: what came back, as a value. Never follows a redirect, never reads an endless body. */
 import type { Dispatcher } from "undici";
 import { toError } from "../domain/errors.ts";
+import { OutboundRefused } from "../security/outboundGuard.ts";
+import { tlsProblem } from "../security/tlsProblem.ts";
 
 /** So much of an answer's body is kept for people to read. Source: ours; behaviour.md 6.6. */
 export const BODY_EXCERPT_BYTES = 4_096;
@@ -56,6 +58,9 @@ const CAUSES: Record<string, string> = {
 /** By code only: a driver's message may quote what was sent or the address. */
 function causeOf(thrown: unknown): string {
   const error = toError(thrown);
+  if (error instanceof OutboundRefused) return error.message;
+  const tls = tlsProblem(error);
+  if (tls !== null) return tls;
   const code = (error as { code?: unknown }).code ?? (error.cause as { code?: unknown } | undefined)?.code;
   if (error.name === "HTTPParserError") return "the answer was not HTTP";
   if (typeof code !== "string") return "the request failed";

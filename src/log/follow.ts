@@ -1,5 +1,11 @@
-/** Follows a stream of events in order, in batches as large as what is there allows. */
-import { DeliverPolicy, type OrderedConsumerOptions } from "@nats-io/jetstream";
+/** Follows a stream of events in order, in batches of what has come. */
+import {
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JsMsg,
+  type OrderedConsumerOptions,
+} from "@nats-io/jetstream";
+import { toError } from "../domain/errors.ts";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
 import { decodeEvent } from "./codec.ts";
 import type { LogConnection } from "./connection.ts";
@@ -18,8 +24,8 @@ export interface FollowOptions {
 const PULL_EXPIRES_MS = 2_000;
 
 /**
- * Batches of events, oldest first, until `signal` aborts. A batch ends when it is full or when the stream holds
- * nothing more for now, so a follower that keeps up sees each event at once.
+ * Batches of events, oldest first, until `signal` aborts. A batch is what has come by the time it is asked for, so a
+ * follower that keeps up sees each event at once, and one that is behind gets full batches.
  */
 export async function* follow(
   { js, topology }: LogConnection,
@@ -36,20 +42,75 @@ export async function* follow(
     ...(filters === undefined ? {} : { filter_subjects: filters.map((filter) => topology.events(filter)) }),
   });
   const messages = await consumer.consume({ max_messages: maxBatch, expires: PULL_EXPIRES_MS });
-  const stop = () => messages.stop();
+  const arrivals = new Arrivals(messages, maxBatch);
+  const stop = () => arrivals.stop();
   signal.addEventListener("abort", stop, { once: true });
   try {
     if (signal.aborted) return;
-    let batch: StoredEvent[] = [];
-    for await (const message of messages) {
-      batch.push({ event: decodeEvent(message.data, `${name} #${message.seq}`), sequence: message.seq });
-      if (batch.length < maxBatch && message.info.pending > 0) continue;
-      yield batch;
-      batch = [];
+    for (;;) {
+      const batch = await arrivals.take(maxBatch);
+      if (batch === null) return;
+      yield batch.map(({ data, seq }) => ({ event: decodeEvent(data, `${name} #${seq}`), sequence: seq }));
     }
   } finally {
     signal.removeEventListener("abort", stop);
+    arrivals.stop();
     await messages.close();
     await consumer.delete().catch(() => undefined);
+  }
+}
+
+/** Messages that have come and were not taken yet; takes no more from the server while it holds two batches. */
+class Arrivals {
+  readonly #messages: ConsumerMessages;
+  readonly #most: number;
+  #held: JsMsg[] = [];
+  #error: Error | null = null;
+  #isOver = false;
+  #arrived = Promise.withResolvers<void>();
+  #taken = Promise.withResolvers<void>();
+
+  constructor(messages: ConsumerMessages, maxBatch: number) {
+    this.#messages = messages;
+    this.#most = 2 * maxBatch;
+    void this.#collect();
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    this.#messages.stop();
+    this.#arrived.resolve();
+    this.#taken.resolve();
+  }
+
+  /** What is there, as soon as anything is; null when the stream of messages is over. */
+  async take(count: number): Promise<JsMsg[] | null> {
+    while (this.#held.length === 0 && !this.#isOver) {
+      this.#arrived = Promise.withResolvers<void>();
+      await this.#arrived.promise;
+    }
+    if (this.#error !== null) throw this.#error;
+    if (this.#isOver) return null;
+    const batch = this.#held.slice(0, count);
+    this.#held = this.#held.slice(count);
+    this.#taken.resolve();
+    return batch;
+  }
+
+  async #collect(): Promise<void> {
+    try {
+      for await (const message of this.#messages) {
+        this.#held.push(message);
+        this.#arrived.resolve();
+        while (this.#held.length >= this.#most && !this.#isOver) {
+          this.#taken = Promise.withResolvers<void>();
+          await this.#taken.promise;
+        }
+      }
+    } catch (error) {
+      this.#error = toError(error);
+    }
+    this.#isOver = true;
+    this.#arrived.resolve();
   }
 }

@@ -44,17 +44,3 @@ export async function listRefusedCommands(
   if (wanted.workspaceId !== undefined) query = query.where("workspace_id", "=", wanted.workspaceId);
   return query.orderBy("occurred_at", "desc").orderBy("command_id").limit(wanted.limit).execute();
 }
-
-/** The refusal of one command, or null when it was not refused (yet). */
-export async function getRefusedCommand(
-  db: Kysely<Database>,
-  key: { workspaceId: number; commandId: string },
-): Promise<RefusedCommand | null> {
-  const refusal = await db
-    .selectFrom("egret_read.refused_commands")
-    .selectAll()
-    .where("workspace_id", "=", key.workspaceId)
-    .where("command_id", "=", key.commandId)
-    .executeTakeFirst();
-  return refusal ?? null;
-}

@@ -70,10 +70,20 @@ function split(actions: readonly Action[]): { effects: string[]; delayMs: number
   return { effects, delayMs };
 }
 
+/** Beginnings differ by their input only, and a snapshot never changes: each is worked out once. */
+const beginnings = new Map<string, Decision>();
+const MAX_BEGINNINGS = 256;
+
 /** The decision that brings an aggregate into being. */
 export function begin<F extends Fact>(behaviour: Behaviour<F>, input: unknown): Decision {
+  const key = `${behaviour.name} ${JSON.stringify(input)}`;
+  const known = beginnings.get(key);
+  if (known !== undefined) return known;
   const [snapshot, actions] = initialTransition(behaviour.machine, input);
-  return { snapshot, state: stateName(snapshot), ...split(actions) };
+  const decision = { snapshot, state: stateName(snapshot), ...split(actions) };
+  if (beginnings.size >= MAX_BEGINNINGS) beginnings.clear();
+  beginnings.set(key, decision);
+  return decision;
 }
 
 /**

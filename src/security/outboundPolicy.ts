@@ -45,6 +45,21 @@ export function outboundPolicy({ allow = [], allowPorts = null }: OutboundPolicy
   return { allow: parseAddressBlocks(allow, ALLOW_SETTING), allowPorts };
 }
 
+/** Blocks of this machine itself. */
+const LOOPBACK = ["127.0.0.0/8", "::1/128"];
+
+/**
+ * The policy of an installation: what its settings allow, and this machine itself where EGRET_ALLOW_HTTP says
+ * that it serves development.
+ * @throws InvalidInput naming each block that cannot be read.
+ */
+export function installationPolicy(settings: {
+  allowHttp: boolean;
+  outboundAllow: readonly string[];
+}): OutboundPolicy {
+  return outboundPolicy({ allow: [...settings.outboundAllow, ...(settings.allowHttp ? LOOPBACK : [])] });
+}
+
 /** What an address is when it may not be called, or null. */
 export function addressRefusal(policy: OutboundPolicy, address: string): string | null {
   return forbiddenRange(address, policy.allow);

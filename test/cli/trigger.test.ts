@@ -127,6 +127,8 @@ async function started(roles: Parameters<typeof startEgret>[0]["roles"]): Promis
     roles,
     http: { host: "127.0.0.1", port: 0 },
     concurrency: 20,
+    allowHttp: true,
+    outboundAllow: [],
     logger: openLogger({ level: "silent", pretty: false }),
   });
   onTestFinished(() => egret.close());

@@ -292,7 +292,7 @@ webhooks:
       "localhost.",
     ]) {
       expect(faults(webhook(`https://${host}:8080/in`))).toEqual([
-        expect.stringContaining("Leads to this machine itself"),
+        expect.stringContaining("Leads to a loopback address"),
       ]);
     }
     const allowed = { env, allowHttp: true };

@@ -41,6 +41,8 @@ beforeAll(async () => {
     roles: ROLES,
     http: { host: "127.0.0.1", port: 0 },
     concurrency: 100,
+    allowHttp: true,
+    outboundAllow: [],
     logger: pino({ level: process.env["EGRET_LOG_LEVEL"] ?? "silent" }),
   };
   scenario = await openScenario({ settings, warehouseUrl: warehouse.url, rows: ROWS, batchSize: BATCH_SIZE });

@@ -80,9 +80,9 @@ describe("the guarded pool", () => {
   });
 
   test("never reaches the loopback interface by a name that is public first and loopback second", async () => {
-    const { lookup, asked } = resolver(at("192.0.2.1"), at("127.0.0.1"));
+    const { lookup, asked } = resolver(at("127.0.0.2"), at("127.0.0.1"));
     // A documentation address, allowed: nobody answers there.
-    const agent = guarded(["192.0.2.1"], { lookup, connectTimeoutMs: 300 });
+    const agent = guarded(["127.0.0.2"], { lookup, connectTimeoutMs: 300 });
     const url = `http://rebinding.example:${port}/`;
     // Which failure it is depends on the network around; that there is one is the point.
     expect(await statusFrom(agent, url).catch(() => "failed")).toBe("failed");

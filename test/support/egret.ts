@@ -91,6 +91,8 @@ export async function testSettings(): Promise<EgretSettings> {
     roles: ROLES,
     http: { host: "127.0.0.1", port: 0 },
     concurrency: 100,
+    allowHttp: true,
+    outboundAllow: [],
     logger: pino({ level: process.env["EGRET_LOG_LEVEL"] ?? "silent" }),
   };
 }

@@ -9,6 +9,7 @@ import type { openLogger } from "../../logger.ts";
 import { ROLES, type Services, startEgret } from "../../main.ts";
 import { migrateToLatest } from "../../projections/migrate.ts";
 import type { Releases } from "../../releases.ts";
+import { installationPolicy } from "../../security/outboundPolicy.ts";
 import { applyPlan, type ConfiguredIds, planFile, readIds, testChangedDestinations } from "../applyFile.ts";
 import { type Audit, auditRun, auditVerdict } from "../auditRun.ts";
 import { count, counted } from "../format.ts";
@@ -59,6 +60,9 @@ export interface DemoResult {
 const RUN_TIMEOUT_MS = 30_000;
 const FAILURES = 2;
 
+/** The demo's receivers are on this machine. */
+const DEMO_OUTBOUND = { allowHttp: true, outboundAllow: [] };
+
 /** Tells the whole story. @throws CheckFailed, or what a service throws. */
 export async function tellStory(stage: Stage): Promise<DemoResult> {
   const { releases } = stage;
@@ -83,6 +87,7 @@ export async function tellStory(stage: Stage): Promise<DemoResult> {
     roles: ROLES,
     http: { host: "127.0.0.1", port: 0 },
     concurrency: 100,
+    ...DEMO_OUTBOUND,
     logger: stage.logger,
   });
   releases.push(() => egret.close());
@@ -158,12 +163,12 @@ async function openWorld(
   await writeFile(file, demoFile(addresses), { mode: 0o600 });
   const desk = { db: services.database.db, box: services.box };
   // The receivers listen on this machine, which a production configuration may not name.
-  const { plan } = await planFile(desk, file, { env: {}, allowHttp: true });
+  const { plan } = await planFile(desk, file, { env: {}, ...DEMO_OUTBOUND });
   for (const line of planLines(plan.changes)) print(`  ${line}`);
   const { webhookSecrets } = await applyPlan(desk, plan);
   for (const { name, secret } of webhookSecrets)
     [feed, pager].find((one) => one.name === name)?.useSecret(secret);
-  const tested = await testChangedDestinations(desk, plan);
+  const tested = await testChangedDestinations(desk, plan, installationPolicy(DEMO_OUTBOUND));
   for (const line of testLines(tested)) print(`  ${line}`);
   must(
     tested.every(({ ok }) => ok),
