@@ -22,6 +22,7 @@ describe("the settings", () => {
     expect(readConfig({})).toEqual({
       databaseUrl: null,
       natsUrl: null,
+      outboundAllow: [],
       secretKeys: [],
       streamPrefix: "egret",
       httpHost: "127.0.0.1",

@@ -33,7 +33,7 @@ export function vetUrl(text: string, { policy, allowHttp }: UrlRules): UrlProble
   }
   if (!/^https?:\/\/[^/]/i.test(text)) return invalid("Must begin with https:// or http:// and a host.");
   if (url.username !== "" || url.password !== "" || /^[^/]*\/\/[^/?#]*@/.test(text)) {
-    return invalid("Must not hold a user or a password; send a token in a header instead.");
+    return invalid("Must not hold a user or a password; put a token into a header or the path.");
   }
   if (text.includes("#"))
     return invalid("Must not hold a fragment: what follows # is never sent (write %23 for the sign).");

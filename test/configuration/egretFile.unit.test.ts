@@ -298,7 +298,7 @@ webhooks:
     const allowed = { env, allowHttp: true };
     expect(parseEgretFile(webhook("http://127.0.0.1:1/in"), "f", allowed).webhooks).toHaveLength(1);
     expect(faults(webhook("https://u:hunter2@p.example/in"), { allowHttp: true })).toEqual([
-      expect.stringContaining("An address with a user or password is not called"),
+      expect.stringContaining("Must not hold a user or a password"),
     ]);
     expect(faults(webhook("ftp://p.example/in"))).toEqual([expect.stringContaining("Write a whole address")]);
   });
