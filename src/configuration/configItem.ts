@@ -20,7 +20,7 @@ export interface ConfigItem {
   name: string;
   /** Fields as egret.yaml names them; other objects by name; no secrets. */
   settings: Readonly<Record<string, unknown>>;
-  secrets: Readonly<Record<string, string | undefined>>;
+  secrets: Readonly<Record<string, string | Readonly<Record<string, string>> | undefined>>;
 }
 
 /** A configured object that stands in our Postgres. */
@@ -141,7 +141,8 @@ function changedFields(before: ConfigItem, after: ConfigItem): FieldChange[] {
     }
   }
   for (const field of new Set([...Object.keys(before.secrets), ...Object.keys(after.secrets)])) {
-    if (before.secrets[field] !== after.secrets[field]) changes.push({ field, secret: true });
+    if (canonical(before.secrets[field]) !== canonical(after.secrets[field]))
+      changes.push({ field, secret: true });
   }
   return changes;
 }

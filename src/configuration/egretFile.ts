@@ -189,10 +189,11 @@ function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
     sources: Object.entries(shape.sources).map(([name, { type, url }]) => ({ name, type, url })),
     models: Object.entries(shape.models).map(([name, { source, query }]) => ({ name, source, query })),
     destinations: Object.entries(shape.destinations).map(([name, destination]) => {
-      const { type, auth_token, signing_secret, ...settings } = destination;
+      const { type, auth_token, signing_secret, headers, ...settings } = destination;
       const secrets: WebhookDestinationSecrets = {};
       if (auth_token !== undefined) secrets.auth_token = auth_token;
       if (signing_secret !== undefined) secrets.signing_secret = signing_secret;
+      if (headers !== undefined) secrets.headers = headers;
       return { name, type, settings, secrets };
     }),
     syncs: Object.entries(shape.syncs).map(([name, sync]) => toFileSync(name, sync, shape)),

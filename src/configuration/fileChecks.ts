@@ -57,6 +57,10 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
     if (url !== null) problem([...path, "url"], url.message);
     const header = headerProblem(destination.auth_token_header, destination.auth_token ?? "");
     if (header !== null) problem([...path, "auth_token_header"], header);
+    for (const [header, value] of Object.entries(destination.headers ?? {})) {
+      const fault = headerProblem(header, value);
+      if (fault !== null) problem([...path, "headers", header], fault);
+    }
     for (const field of ["auth_token", "signing_secret"] as const) {
       const literal = destination[field] !== undefined && !tree.isFromEnvironment([...path, field]);
       if (literal)

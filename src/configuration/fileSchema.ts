@@ -46,6 +46,8 @@ export const destinationSchema = z
     type: z.literal("webhook"),
     url: settings.url.describe("where rows are sent, http:// or https://"),
     method: settings.method.describe("HTTP method"),
+    use_bulk_upload: settings.use_bulk_upload.describe("several rows in one request; false: one row each"),
+    wrap_data: settings.wrap_data.describe("rows inside an object with metadata; false: bare rows"),
     batch_size: settings.batch_size.describe("most rows of one request"),
     auth_token: webhookDestinationSecrets.shape.auth_token.describe(
       "sent as it stands (write `Bearer x` yourself); give it by ${NAME}",
@@ -53,6 +55,9 @@ export const destinationSchema = z
     auth_token_header: settings.auth_token_header.describe("header that carries the token"),
     signing_secret: webhookDestinationSecrets.shape.signing_secret.describe(
       "adds X-Signature over the body; give it by ${NAME}",
+    ),
+    headers: webhookDestinationSecrets.shape.headers.describe(
+      "further headers by name; kept as secrets, give values by ${NAME}",
     ),
     timeout_seconds: settings.timeout_seconds.describe("time a request may take, seconds"),
     parallel_requests: settings.parallel_requests.describe("most requests of one run at once"),

@@ -97,7 +97,7 @@ function columnsOf({ box, workspaceId, idOf }: ItemWriter, item: ConfigItem): Re
       return {};
     case "source": {
       const { type, ...open } = settings;
-      const secret = box.seal(secretPurpose("source", workspaceId, name), secrets["url"] ?? "");
+      const secret = box.seal(secretPurpose("source", workspaceId, name), String(secrets["url"] ?? ""));
       return { type, settings: JSON.stringify(open), secret };
     }
     case "model":

@@ -22,9 +22,14 @@ export interface WebhookSenderOptions {
   version: string;
 }
 
+function lowerCased(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
 function headersFor(destination: Destination, body: Uint8Array, version: string): Record<string, string> {
   const { auth_token: token, signing_secret: secret } = destination.secrets;
   const headers: Record<string, string> = {
+    ...lowerCased(destination.secrets.headers ?? {}),
     "content-type": "application/json; charset=utf-8",
     "user-agent": `egret/${version}`,
   };

@@ -23,6 +23,8 @@ export const KEY_FIELD = "unique_id";
 export const webhookDestinationSettings = z.strictObject({
   url: z.url({ protocol: /^https?$/ }),
   method: z.enum(["POST", "PUT", "PATCH"]).default("POST"),
+  use_bulk_upload: z.boolean().default(true),
+  wrap_data: z.boolean().default(true),
   batch_size: z.int().min(1).max(10_000).default(1),
   auth_token_header: z
     .string()
@@ -39,6 +41,8 @@ export type WebhookDestinationSettings = z.infer<typeof webhookDestinationSettin
 export const webhookDestinationSecrets = z.strictObject({
   auth_token: z.string().min(1).optional(),
   signing_secret: z.string().min(1).optional(),
+  /** Further headers by name; their values are as secret as a token. */
+  headers: z.record(z.string().min(1), z.string()).optional(),
 });
 export type WebhookDestinationSecrets = z.infer<typeof webhookDestinationSecrets>;
 

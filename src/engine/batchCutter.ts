@@ -22,30 +22,49 @@ export interface PlannedBatch {
   hashes: Buffer[];
 }
 
-const DATA_MARK = '"data":[';
 const COMMA = Buffer.from(",");
-const CLOSING = Buffer.from("]}");
 
-/** The body of a batch up to its first record; field order and names from the seed, behaviour.md 5.4. */
-export function bodyOpening(sync: Sync, runAt: Date): Buffer {
-  const { object } = sync;
-  const head = JSON.stringify({
+/** What stands before the first record of a body and after its last. */
+export interface BodyFrame {
+  opening: Buffer;
+  closing: Buffer;
+}
+
+/**
+ * The frame of each body of a run: with metadata or bare (behaviour.md 5.5), a list of records or a single one.
+ * Field order and names from the seed, behaviour.md 5.4.
+ */
+export function bodyFrame(sync: Sync, runAt: Date): BodyFrame {
+  const { wrap_data: isWrapped, use_bulk_upload: isList } = sync.destination.settings;
+  const head = isWrapped ? `${JSON.stringify(metadata(sync, runAt)).slice(0, -1)},"data":` : "";
+  return {
+    opening: Buffer.from(`${head}${isList ? "[" : ""}`),
+    closing: Buffer.from(`${isList ? "]" : ""}${isWrapped ? "}" : ""}`),
+  };
+}
+
+function metadata({ object, destination, id, label }: Sync, runAt: Date): object {
+  return {
     api_version: 1,
     operation: "changed",
     sync_run_at: runAt.toISOString().replace(/\.\d+Z$/, "Z"),
-    connection_name: sync.destination.name,
+    connection_name: destination.name,
     model_name: object.type === "model" ? object.name : null,
     schema_name: object.type === "table" ? object.schema : null,
     table_name: object.type === "table" ? object.table : null,
-    sync_configuration_id: sync.id,
-    sync_configuration_name: sync.label,
-  });
-  return Buffer.from(`${head.slice(0, -1)},${DATA_MARK}`);
+    sync_configuration_id: id,
+    sync_configuration_name: label,
+  };
+}
+
+/** Records of one request: the batch size, or one where bulk upload is off. */
+export function recordsPerRequest({ destination }: Sync): number {
+  return destination.settings.use_bulk_upload ? destination.settings.batch_size : 1;
 }
 
 /** Gathers rows in their order and hands each full batch to `onBatch`. */
 export class BatchCutter {
-  readonly #opening: Buffer;
+  readonly #frame: BodyFrame;
   readonly #batchSize: number;
   readonly #onBatch: (batch: PlannedBatch) => void;
   #parts: Buffer[] = [];
@@ -54,8 +73,8 @@ export class BatchCutter {
   #bytes = 0;
   #batches = 0;
 
-  constructor(opening: Buffer, batchSize: number, onBatch: (batch: PlannedBatch) => void) {
-    this.#opening = opening;
+  constructor(frame: BodyFrame, batchSize: number, onBatch: (batch: PlannedBatch) => void) {
+    this.#frame = frame;
     this.#batchSize = batchSize;
     this.#onBatch = onBatch;
   }
@@ -67,12 +86,13 @@ export class BatchCutter {
 
   /** Takes one row; false when its record alone makes a body that is too long. */
   add(row: PlannedRow): boolean {
-    const alone = this.#opening.length + row.record.length + CLOSING.length;
+    const { opening, closing } = this.#frame;
+    const alone = opening.length + row.record.length + closing.length;
     if (alone > MAX_BODY_BYTES) return false;
-    if (this.#bytes + COMMA.length + row.record.length + CLOSING.length > MAX_BODY_BYTES) this.flush();
+    if (this.#bytes + COMMA.length + row.record.length + closing.length > MAX_BODY_BYTES) this.flush();
     if (this.#keys.length === 0) {
-      this.#parts.push(this.#opening);
-      this.#bytes = this.#opening.length;
+      this.#parts.push(opening);
+      this.#bytes = opening.length;
     } else {
       this.#parts.push(COMMA);
       this.#bytes += COMMA.length;
@@ -88,8 +108,9 @@ export class BatchCutter {
   /** Hands over what has been gathered, if anything. */
   flush(): void {
     if (this.#keys.length === 0) return;
-    this.#parts.push(CLOSING);
-    const body = Buffer.concat(this.#parts, this.#bytes + CLOSING.length);
+    const { closing } = this.#frame;
+    this.#parts.push(closing);
+    const body = Buffer.concat(this.#parts, this.#bytes + closing.length);
     const bodySha256 = createHash("sha256").update(body).digest("hex");
     this.#batches += 1;
     this.#onBatch({ batchNo: this.#batches, body, bodySha256, keys: this.#keys, hashes: this.#hashes });

@@ -5,7 +5,7 @@ import type { Sync } from "../domain/configuration.ts";
 import { RunFailure } from "../domain/errors.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import type { CompiledSync, SourceSnapshot } from "../sources/source.ts";
-import { BatchCutter, bodyOpening } from "./batchCutter.ts";
+import { BatchCutter, bodyFrame, recordsPerRequest } from "./batchCutter.ts";
 import { BatchWriter } from "./batchWriter.ts";
 import { CopyBinaryReader } from "./copyBinary.ts";
 import { diffSnapshot, type InMemoryLimit, type Selection } from "./diff.ts";
@@ -131,8 +131,8 @@ async function writeBatches(
 ): Promise<{ rows: number; oversized: number; batches: number }> {
   const { sync, runId, compiled, snapshot } = request;
   const writer = new BatchWriter(client, { runId, syncId: sync.id, destinationId: sync.destination.id });
-  const opening = bodyOpening(sync, request.runAt);
-  const cutter = new BatchCutter(opening, sync.destination.settings.batch_size, (batch) => writer.add(batch));
+  const frame = bodyFrame(sync, request.runAt);
+  const cutter = new BatchCutter(frame, recordsPerRequest(sync), (batch) => writer.add(batch));
   let rows = 0;
   let oversized = 0;
   const tooLong: string[] = [];

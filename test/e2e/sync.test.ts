@@ -12,6 +12,7 @@ let source: Client;
 let destination: Receiver;
 let subscriber: Receiver;
 let applied: AppliedYaml;
+let configuration: string;
 
 beforeAll(async () => {
   source = new Client({ connectionString: warehouse.url });
@@ -22,9 +23,7 @@ beforeAll(async () => {
     from generate_series(1, 25) n`);
   destination = await startReceiver();
   subscriber = await startReceiver();
-  applied = await applyYaml(
-    egret,
-    `
+  configuration = `
 workspace: demo
 sources:
   warehouse: { type: postgres, url: "${warehouse.url}" }
@@ -36,8 +35,8 @@ syncs:
   airports_to_ops: { model: airports, destination: ops, key: iata }
 webhooks:
   pager: { endpoint: "${subscriber.url}/hook" }
-`,
-  );
+`;
+  applied = await applyYaml(egret, configuration);
 });
 
 afterAll(async () => {
@@ -174,6 +173,31 @@ describe("a sync", () => {
       source_record_invalids: 3,
       status: "ok",
     });
+  });
+});
+
+describe("a destination without wrapping and bulk upload, with headers of its own", () => {
+  test("gets one bare record in each request", async () => {
+    const bare = await startReceiver();
+    try {
+      await applyYaml(
+        egret,
+        configuration
+          .replace(
+            "rate_limit_per_second",
+            "wrap_data: false, use_bulk_upload: false, headers: { X-Team: ops }, rate_limit_per_second",
+          )
+          .replace(`${destination.url}/rows`, bare.url),
+      );
+      await triggerAndWait(egret, { sync: "airports_to_ops", force_full_sync: true });
+      expect(bare.requests.length).toBeGreaterThan(20);
+      for (const { body, headers } of bare.requests) {
+        expect(JSON.parse(body.toString())).toMatchObject({ unique_id: expect.stringMatching(/^[AB]\d+$/) });
+        expect(headers["x-team"]).toBe("ops");
+      }
+    } finally {
+      await bare.close();
+    }
   });
 });
 

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Sync } from "../../src/domain/configuration.ts";
-import { BatchCutter, bodyOpening, MAX_BODY_BYTES, type PlannedBatch } from "../../src/engine/batchCutter.ts";
+import { BatchCutter, bodyFrame, MAX_BODY_BYTES, type PlannedBatch } from "../../src/engine/batchCutter.ts";
 
 const opening = Buffer.from('{"data":[');
+const frame = { opening, closing: Buffer.from("]}") };
 const row = (text: string) => ({
   key: Buffer.from("k"),
   hash: Buffer.alloc(8),
@@ -12,7 +13,7 @@ const row = (text: string) => ({
 
 function cut(size: number, texts: string[]): { batches: PlannedBatch[]; refused: number } {
   const batches: PlannedBatch[] = [];
-  const cutter = new BatchCutter(opening, size, (batch) => batches.push(batch));
+  const cutter = new BatchCutter(frame, size, (batch) => batches.push(batch));
   const refused = texts.filter((text) => !cutter.add(row(text))).length;
   cutter.flush();
   return { batches, refused };
@@ -52,17 +53,36 @@ describe("BatchCutter", () => {
   });
 });
 
-describe("bodyOpening", () => {
+describe("bodyFrame", () => {
   const sync = {
     id: 88,
     label: null,
     object: { type: "model", modelId: 9, name: 'trial "expired"', query: "" },
-    destination: { name: "Ops hook" },
+    destination: { name: "Ops hook", settings: { wrap_data: true, use_bulk_upload: true } },
   } as unknown as Sync;
   const runAt = new Date("2026-02-03T10:00:00.999Z");
+  const framed = (of: Sync, records: string): unknown => {
+    const { opening: before, closing } = bodyFrame(of, runAt);
+    return JSON.parse(`${before.toString()}${records}${closing.toString()}`);
+  };
+  const shaped = (settings: { wrap_data: boolean; use_bulk_upload: boolean }): Sync =>
+    ({ ...sync, destination: { name: "Ops hook", settings } }) as unknown as Sync;
+
+  test("leaves the metadata away where data is not wrapped, and the list where bulk upload is off", () => {
+    const one = '{"unique_id":1}';
+    expect(framed(shaped({ wrap_data: false, use_bulk_upload: true }), `${one},${one}`)).toEqual([
+      { unique_id: 1 },
+      { unique_id: 1 },
+    ]);
+    expect(framed(shaped({ wrap_data: false, use_bulk_upload: false }), one)).toEqual({ unique_id: 1 });
+    expect(framed(shaped({ wrap_data: true, use_bulk_upload: false }), one)).toMatchObject({
+      api_version: 1,
+      data: { unique_id: 1 },
+    });
+  });
 
   test("has the seed's fields in the seed's order", () => {
-    expect(JSON.parse(`${bodyOpening(sync, runAt).toString()}]}`)).toEqual({
+    expect(framed(sync, "")).toEqual({
       api_version: 1,
       operation: "changed",
       sync_run_at: "2026-02-03T10:00:00Z",
@@ -82,7 +102,7 @@ describe("bodyOpening", () => {
       label: "Nightly",
       object: { type: "table", schema: "public", table: "people" },
     } as Sync;
-    expect(JSON.parse(`${bodyOpening(table, runAt).toString()}]}`)).toMatchObject({
+    expect(framed(table, "")).toMatchObject({
       model_name: null,
       schema_name: "public",
       table_name: "people",

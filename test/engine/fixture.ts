@@ -43,6 +43,8 @@ export function makeSync(parts: SyncParts): Sync {
       settings: {
         url: "http://127.0.0.1:1/",
         method: "POST",
+        use_bulk_upload: true,
+        wrap_data: true,
         batch_size: parts.batchSize ?? 100,
         auth_token_header: "Authorization",
         timeout_seconds: 30,
