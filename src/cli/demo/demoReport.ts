@@ -9,7 +9,7 @@ const TITLE_LETTERS = 22;
 /** The summary as lines. */
 export function summaryLines(result: DemoResult): string[] {
   const lines: [string, string][] = result.runs.map((run, index) => [
-    `run ${run.runId} (sync ${index + 1})`,
+    `run ${run.runId} (${index === 0 ? "first" : "second"} sync)`,
     runFacts(run),
   ]);
   const attempts = counted(result.lifecycleAttempts, "attempt");
