@@ -2,11 +2,13 @@
 import { hostname } from "node:os";
 import { sql } from "kysely";
 import type { Logger } from "pino";
+import { collectDefaultMetrics, Registry } from "prom-client";
 import { findSync, readDestination, readSync, readWebhook, webhooksFor } from "./configuration/store.ts";
 import { createWebhookSender } from "./destinations/webhook.ts";
 import { AppError, toError, Unavailable } from "./domain/errors.ts";
 import { acceptTrigger } from "./engine/claims.ts";
 import { type HealthCheck, healthRoutes } from "./http/healthRoutes.ts";
+import { metricsRoutes } from "./http/metricsRoutes.ts";
 import { type HttpServer, serveHttp } from "./http/server.ts";
 import { connectLog, ensureTopology, type LogConnection } from "./log/connection.ts";
 import { EventLog } from "./log/eventLog.ts";
@@ -19,12 +21,14 @@ import { startProjector } from "./projections/projector.ts";
 import { Releases } from "./releases.ts";
 import { startCommandWorker } from "./runtime/commandWorker.ts";
 import { DeliveryIntake } from "./runtime/deliveryIntake.ts";
+import { DeliveryMetrics } from "./runtime/deliveryMetrics.ts";
 import { startDeliveryQueues } from "./runtime/deliveryQueues.ts";
 import { destinationTarget } from "./runtime/destinationTarget.ts";
 import { runEngine } from "./runtime/engineSession.ts";
 import { startNotifier } from "./runtime/notifier.ts";
 import { startOutboxRelay } from "./runtime/outboxRelay.ts";
 import { startRunWorker } from "./runtime/runWorker.ts";
+import { registerServiceMetrics } from "./runtime/serviceMetrics.ts";
 import { webhookTarget } from "./runtime/webhookTarget.ts";
 import { createGuardedAgent } from "./security/outboundGuard.ts";
 import { installationPolicy } from "./security/outboundPolicy.ts";
@@ -130,6 +134,8 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
   const releases = new Releases();
   releases.push(() => services.close());
   const failure = Promise.withResolvers<Error>();
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
   try {
     if (roles.includes("projector")) startProjecting(services, { releases, logger, fail: failure.resolve });
     if (roles.includes("scheduler")) {
@@ -137,11 +143,13 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
       const relay = startOutboxRelay({ db: services.database.db, log: services.log, onError });
       releases.push(() => relay.stop());
     }
-    if (roles.includes("worker")) startWorkers(services, settings, releases);
+    if (roles.includes("worker")) startWorkers(services, settings, { releases, registry });
     let server: HttpServer | null = null;
     let isDraining = false;
     if (roles.includes("api")) {
+      registerServiceMetrics(registry, services);
       const app = healthRoutes(healthChecks(services), () => isDraining);
+      app.route("/", metricsRoutes(registry));
       server = await serveHttp(app, settings.http);
       releases.push(server.close);
     }
@@ -173,7 +181,11 @@ function startProjecting(
   releases.push(() => projector.close());
 }
 
-function startWorkers(services: Services, settings: EgretSettings, releases: Releases): void {
+function startWorkers(
+  services: Services,
+  settings: EgretSettings,
+  { releases, registry }: { releases: Releases; registry: Registry },
+): void {
   const { connection, log, database, box } = services;
   const { logger } = settings;
   const { db } = database;
@@ -194,6 +206,7 @@ function startWorkers(services: Services, settings: EgretSettings, releases: Rel
     }),
   };
   const deliveries = startDeliveryQueues({
+    metrics: new DeliveryMetrics(registry),
     connection,
     log,
     targets,

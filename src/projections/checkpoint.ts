@@ -28,7 +28,7 @@ const table = (schema: string) => `${pg.escapeIdentifier(schema)}.checkpoints`;
 
 /** The checkpoint of a stream, or null before its first event was projected. */
 export async function readCheckpoint(
-  client: pg.ClientBase,
+  client: Pick<pg.ClientBase, "query">,
   stream: StreamName,
   schema = LIVE_SCHEMA,
 ): Promise<Checkpoint | null> {

@@ -9,6 +9,7 @@ import { type Actor, hasEnded, record, replay } from "./actor.ts";
 import type { AttemptOutcome, Target } from "./attempt.ts";
 import { canonicalLine, draftAttempt, endingOf } from "./attemptEvent.ts";
 import { deliveryAggregate, deliveryBehaviour, deliveryContext, type PendingData } from "./deliveryActor.ts";
+import type { DeliveryMetrics } from "./deliveryMetrics.ts";
 import type { WorkResult } from "./workQueue.ts";
 
 /** The targets that a delivery can have. */
@@ -19,10 +20,11 @@ export interface DeliveryWorkerOptions {
   log: EventLog;
   targets: Targets;
   logger: Logger;
+  metrics: DeliveryMetrics;
   now?: () => number;
 }
 
-type ActorWithLast = Actor & { last: AnyEvent };
+type ActorWithEnds = Actor & { first: AnyEvent; last: AnyEvent };
 
 /** What became of a work item, and how the attempt went that was made for it; null when none was. */
 export interface Advance {
@@ -35,9 +37,11 @@ export class DeliveryWorker {
   readonly #log: EventLog;
   readonly #targets: Targets;
   readonly #logger: Logger;
+  readonly #metrics: DeliveryMetrics;
   readonly #now: () => number;
 
-  constructor({ log, targets, logger, now }: DeliveryWorkerOptions) {
+  constructor({ log, targets, logger, metrics, now }: DeliveryWorkerOptions) {
+    this.#metrics = metrics;
     this.#log = log;
     this.#targets = targets;
     // The line of an attempt has known fields and no secret: redacting it would cost as much as signing and sending.
@@ -58,10 +62,10 @@ export class DeliveryWorker {
   async advance(pending: PendingData, history: StoredEvent[] | null): Promise<Advance> {
     const aggregate = deliveryAggregate(pending);
     const known = history ?? (await this.#log.load(aggregate));
-    const last = (known.at(-1) as StoredEvent).event;
-    const actor = { ...replay(deliveryBehaviour, aggregate, known), last };
+    const [first, last] = [(known[0] as StoredEvent).event, (known.at(-1) as StoredEvent).event];
+    const actor = { ...replay(deliveryBehaviour, aggregate, known), first, last };
     if (hasEnded(actor.snapshot)) {
-      await this.#settle(pending, actor, null);
+      await this.#settle(pending, last, null);
       return { result: { kind: "done" }, outcome: null };
     }
     const dueAt = last.type === "delivery.retrying" ? Date.parse(last.data.due_at) : null;
@@ -76,22 +80,25 @@ export class DeliveryWorker {
     }
   }
 
-  async #attempt(pending: PendingData, actor: ActorWithLast, dueAt: number | null): Promise<Advance> {
+  async #attempt(pending: PendingData, actor: ActorWithEnds, dueAt: number | null): Promise<Advance> {
     const attempt = deliveryContext(actor.snapshot).attempts + 1;
-    const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt);
+    const done = this.#metrics.begin(pending.target_kind);
+    const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt).finally(done);
     const { draft, decision } = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
     const next = await record(this.#log, actor, { decision, draft });
     const line = canonicalLine(pending, { outcome, attempt, state: decision.state, dueAt });
     this.#logger.info(line, "delivery.attempted");
+    const createdAtMs = Date.parse(actor.first.time);
+    this.#metrics.observe({ pending, outcome, attempt, state: decision.state, dueAtMs: dueAt, createdAtMs });
     if (next.event.type === "delivery.retrying") {
       const delayMs = Date.parse(next.event.data.due_at) - this.#now();
       return { result: { kind: "again", delayMs }, outcome };
     }
-    await this.#settle(pending, { ...next, last: next.event }, outcome);
+    await this.#settle(pending, next.event, outcome);
     return { result: { kind: "done" }, outcome };
   }
 
-  async #settle(pending: PendingData, actor: ActorWithLast, outcome: AttemptOutcome | null): Promise<void> {
-    await this.#targets[pending.target_kind].settle(endingOf(pending, actor.last, outcome));
+  async #settle(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Promise<void> {
+    await this.#targets[pending.target_kind].settle(endingOf(pending, last, outcome));
   }
 }

@@ -15,6 +15,16 @@ test("/healthz and /readyz answer over the socket when everything is there", asy
   ]);
 });
 
+test("/metrics shows the log's fill, what waits and how far behind the read models are", async () => {
+  const answer = await fetch(`${egret.url}/metrics`);
+  expect(answer.status).toBe(200);
+  const text = await answer.text();
+  expect(text).toMatch(/^egret_stream_fill_ratio\{stream="\w+_RUNS"\} 0/m);
+  expect(text).toContain('egret_delivery_backlog{target="webhook"} 0');
+  expect(text).toContain('egret_projection_lag_events{stream="deliveries"} 0');
+  expect(text).toContain("process_cpu_user_seconds_total");
+});
+
 test("/readyz says 503 and which part is missing, without why", async () => {
   const checks = [
     { name: "postgres", check: async () => undefined },

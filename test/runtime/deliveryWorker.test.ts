@@ -1,4 +1,5 @@
 import { pino } from "pino";
+import { Registry } from "prom-client";
 import { Agent } from "undici";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Webhook } from "../../src/domain/configuration.ts";
@@ -8,6 +9,7 @@ import { WEBHOOK_RETRY_DELAYS_MS } from "../../src/domain/retryPolicy.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
 import { deliveryAggregate, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
 import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
+import { DeliveryMetrics } from "../../src/runtime/deliveryMetrics.ts";
 import { DeliveryWorker } from "../../src/runtime/deliveryWorker.ts";
 import { webhookTarget } from "../../src/runtime/webhookTarget.ts";
 import { newWebhookSecret } from "../../src/security/signature.ts";
@@ -23,6 +25,9 @@ let receiver: Receiver;
 let clock: TestClock;
 let webhooks: Map<number, Webhook>;
 let worker: DeliveryWorker;
+let registry = new Registry();
+/** One per worker, as there is one per process; `registry` is the last worker's. */
+const freshRegistry = () => (registry = new Registry());
 let nextVersion = 1;
 
 beforeAll(async () => {
@@ -66,6 +71,7 @@ function newWorker(eventLog: EventLog): DeliveryWorker {
     log: eventLog,
     targets: { webhook: target, destination: target },
     logger: pino({ level: "silent" }),
+    metrics: new DeliveryMetrics(freshRegistry()),
     now,
   });
 }
@@ -139,6 +145,20 @@ describe("a lifecycle delivery", () => {
     await clock.advance(900);
     await worker.advance(data, null);
     expect(of(data)).toHaveLength(2);
+  });
+
+  test("I6: shows how late each retry was, as a metric", async () => {
+    receiver.behave({ status: 500 });
+    const data = await newDelivery();
+    await worker.advance(data, null);
+    receiver.behave({});
+    await clock.advance(4_000);
+    await worker.advance(data, null);
+    const shown = await registry.metrics();
+    expect(shown).toContain('egret_delivery_retry_lateness_seconds_count{target="webhook"} 1');
+    expect(shown).toContain('egret_delivery_attempts_total{target="webhook",outcome="failed"} 1');
+    expect(shown).toContain('egret_deliveries_ended_total{target="webhook",state="delivered"} 1');
+    expect(shown).toContain('egret_delivery_attempts_in_flight{target="webhook"} 0');
   });
 
   test("I9: sends the same bytes at each attempt, and they are the bytes in the log", async () => {
