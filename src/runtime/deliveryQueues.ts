@@ -63,8 +63,13 @@ class DeliveryQueues implements WorkQueue {
 
   async #lookForTargets(): Promise<void> {
     const { connection, logger } = this.#options;
+    const openBefore = [...this.#queues.keys()];
     try {
-      for (const target of await listTargets(connection)) this.#open(target);
+      const targets = await listTargets(connection);
+      for (const target of targets) this.#open(target);
+      const there = new Set(targets.map(targetConsumerName));
+      // Another process may have retired a target; a queue that opened while we asked is not judged.
+      await Promise.all(openBefore.filter((name) => !there.has(name)).map((name) => this.#drop(name)));
       for (const each of this.#queues.values()) if (each.isGone) await this.#retire(each);
     } catch (error) {
       // A server that is away is waited for; the queues that are open wait for it themselves.
@@ -106,9 +111,14 @@ class DeliveryQueues implements WorkQueue {
   }
 
   async #retire(each: TargetQueue): Promise<void> {
-    if (!(await retireTargetConsumer(this.#options.connection, each.target))) return;
-    this.#queues.delete(targetConsumerName(each.target));
-    await each.queue.close();
+    if (await retireTargetConsumer(this.#options.connection, each.target))
+      await this.#drop(targetConsumerName(each.target));
+  }
+
+  async #drop(name: string): Promise<void> {
+    const dropped = this.#queues.get(name);
+    this.#queues.delete(name);
+    await dropped?.queue.close();
   }
 }
 
