@@ -58,6 +58,7 @@ class DeliveryQueues implements WorkQueue {
     clearInterval(this.#looking);
     this.#stopHints();
     await this.#look;
+    this.#places.close();
     await Promise.all([...this.#queues.values()].map(({ queue }) => queue.close()));
   }
 
@@ -88,7 +89,9 @@ class DeliveryQueues implements WorkQueue {
       consumer: name,
       concurrency: () => pace.limit,
       logger,
-      handle: (message) => this.#places.use(() => this.#handle(target, pace, message)),
+      // What has no place yet when the process closes goes back to the others at once (I13).
+      handle: async (message) =>
+        (await this.#places.use(() => this.#handle(target, pace, message))) ?? { kind: "again", delayMs: 0 },
     });
     this.#queues.set(name, { target, queue, isGone: false });
   }

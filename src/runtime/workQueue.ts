@@ -31,6 +31,7 @@ export interface WorkQueue {
   close(): Promise<void>;
 }
 
+/** How long a pull waits for items; one that a restarted server forgot costs at most this much delay. */
 const PULL_EXPIRES_MS = 5_000;
 const RECOVERY_PAUSE_MS = 500;
 const MAX_ERROR_DELAY_MS = 15_000;
