@@ -135,7 +135,8 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
   releases.push(() => services.close());
   const failure = Promise.withResolvers<Error>();
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  // Finer, and measuring the event loop would be most of what an idle process does.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 });
   try {
     if (roles.includes("projector")) startProjecting(services, { releases, logger, fail: failure.resolve });
     if (roles.includes("scheduler")) {
