@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { Client } from "pg";
 import { Webhook as StandardWebhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -219,4 +220,24 @@ describe("a command", () => {
     ];
     expect(second.runId).toBe(first.runId);
   });
+
+  test.each([
+    ["that is not JSON", "{nope", "the command is not JSON in UTF-8"],
+    ["that does not fit its schema", '{"sync":""}', "sync: "],
+  ])(
+    "%s is refused for good, with an event that says why, and leaves the queue",
+    async (_what, payload, message) => {
+      const { connection } = egret.services;
+      const id = randomUUID();
+      await connection.js.publish(connection.topology.command(1, "trigger"), payload, { msgID: id });
+      const commands = async () =>
+        (await connection.jsm.streams.info(connection.topology.commandStream)).state.messages;
+      await expect.poll(commands, { timeout: 10_000 }).toBe(0);
+      const refused = await egret.services.log.last({ kind: "command", workspaceId: 1, commandId: id });
+      expect(refused?.event.data).toMatchObject({
+        code: "INVALID_COMMAND",
+        message: expect.stringContaining(message),
+      });
+    },
+  );
 });
