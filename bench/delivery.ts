@@ -10,7 +10,7 @@ import { pipelined } from "./pipelined.ts";
 import type { BenchServers } from "./servers.ts";
 import { expectAtSink, type Sink, startSink } from "./sink.ts";
 
-const COUNT = 2_500;
+const COUNT = 1_500;
 const WARM_UP = 500;
 const ROUNDS = 3;
 /** One webhook gets a share of the worker's places only: with so many, the worker's own bound is the one that is met. */

@@ -15,6 +15,14 @@ export interface EgretProcess {
   terminate(): Promise<number | null>;
 }
 
+const started: { child: ChildProcess; exited: Promise<number | null> }[] = [];
+
+// Registered when a test file imports this one: a hook registered inside a test would never run.
+afterAll(async () => {
+  for (const { child } of started) child.kill("SIGKILL");
+  await Promise.all(started.map(({ exited }) => exited));
+});
+
 /** Starts the process and resolves once its roles run. */
 export async function startEgretProcess(settings: EgretSettings): Promise<EgretProcess> {
   const { logger: _inherited, ...plain } = settings;
@@ -27,10 +35,7 @@ export async function startEgretProcess(settings: EgretSettings): Promise<EgretP
   child.stderr?.on("data", (chunk: Buffer) => chunks.push(chunk));
   const output = () => Buffer.concat(chunks).toString();
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
-  afterAll(async () => {
-    child.kill("SIGKILL");
-    await exited;
-  });
+  started.push({ child, exited });
   await readiness(child, exited, output);
   const end = (signal: NodeJS.Signals) => {
     child.kill(signal);
