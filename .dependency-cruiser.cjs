@@ -18,6 +18,18 @@ const rooms = {
   embedded: "^src/embedded/",
 };
 
+const belowRuntime = [
+  "machines",
+  "domain",
+  "log",
+  "sources",
+  "destinations",
+  "security",
+  "projections",
+  "engine",
+  "configuration",
+];
+
 /** Room by room, the other rooms it may import; a room always may import itself and libraries. */
 const allowed = {
   machines: [],
@@ -29,44 +41,10 @@ const allowed = {
   projections: ["domain", "machines", "log"],
   engine: ["domain", "machines", "sources", "destinations", "projections"],
   configuration: ["domain", "machines", "security", "projections"],
-  runtime: [
-    "machines",
-    "domain",
-    "log",
-    "sources",
-    "destinations",
-    "security",
-    "projections",
-    "engine",
-    "configuration",
-  ],
-  http: [
-    "machines",
-    "domain",
-    "log",
-    "sources",
-    "destinations",
-    "security",
-    "projections",
-    "engine",
-    "configuration",
-  ],
+  runtime: belowRuntime,
+  http: belowRuntime,
   console: ["machines", "domain", "log", "projections", "security"],
-  cli: [
-    "machines",
-    "domain",
-    "log",
-    "sources",
-    "destinations",
-    "security",
-    "projections",
-    "engine",
-    "embedded",
-    "http",
-    "configuration",
-    "runtime",
-    "runtime",
-  ],
+  cli: [...belowRuntime, "runtime", "embedded", "http"],
   embedded: [],
 };
 

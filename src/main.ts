@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { findSync, readDestination, readSync, readWebhook, webhooksFor } from "./configuration/store.ts";
 import { createWebhookSender } from "./destinations/webhook.ts";
-import { AppError, toError, Unavailable } from "./domain/errors.ts";
+import { AppError } from "./domain/errors.ts";
 import { acceptTrigger } from "./engine/claims.ts";
 import { type HealthCheck, healthRoutes } from "./http/healthRoutes.ts";
 import { metricsRoutes } from "./http/metricsRoutes.ts";
@@ -14,7 +14,7 @@ import { connectLog, ensureTopology, type LogConnection } from "./log/connection
 import { EventLog } from "./log/eventLog.ts";
 import { follow } from "./log/follow.ts";
 import { type LogLimits, Topology } from "./log/topology.ts";
-import { type OpenDatabase, openDatabase } from "./projections/database.ts";
+import { type OpenDatabase, openDatabase, pingDatabase } from "./projections/database.ts";
 import type { EventSource } from "./projections/eventSource.ts";
 import { migrateToLatest } from "./projections/migrate.ts";
 import { startProjector } from "./projections/projector.ts";
@@ -113,21 +113,10 @@ export async function openServices(settings: ServiceSettings): Promise<Services>
   }
 }
 
-async function pingDatabase({ db }: OpenDatabase): Promise<void> {
-  await sql`select 1`.execute(db).catch((cause: unknown) => {
-    // Node joins the failures of several addresses in an error without a message of its own.
-    const { message, code } = toError(cause) as NodeJS.ErrnoException;
-    throw new Unavailable(`Egret's Postgres does not answer (${message || code}): check EGRET_DATABASE_URL`, {
-      cause,
-    });
-  });
-}
-
 /** Migrates, opens the services and starts the roles. */
 export async function startEgret(settings: EgretSettings): Promise<RunningEgret> {
   const { roles, logger } = settings;
   if (roles.length === 0) throw new AppError("INVALID_INPUT", `name at least one role: ${ROLES.join(", ")}`);
-  await pingBeforeMigrating(settings.databaseUrl);
   const migrated = await migrateToLatest(settings.databaseUrl);
   if (migrated.length > 0) logger.info({ migrations: migrated }, "database.migrated");
   const services = await openServices(settings);
@@ -162,15 +151,6 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
   } catch (error) {
     await releases.release();
     throw error;
-  }
-}
-
-async function pingBeforeMigrating(databaseUrl: string): Promise<void> {
-  const database = openDatabase(databaseUrl, { maxConnections: 1 });
-  try {
-    await pingDatabase(database);
-  } finally {
-    await database.close();
   }
 }
 

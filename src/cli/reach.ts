@@ -1,13 +1,11 @@
 /** How commands find and open Postgres and NATS: the environment first, else a development server that runs here. */
 import type { Command } from "commander";
-import { sql } from "kysely";
 import { type Config, readConfig } from "../config.ts";
-import { toError, Unavailable } from "../domain/errors.ts";
 import { readDevelopmentServices } from "../embedded/services.ts";
 import { connectLog, type LogConnection } from "../log/connection.ts";
 import { EventLog } from "../log/eventLog.ts";
 import { type LogLimits, Topology } from "../log/topology.ts";
-import { type OpenDatabase, openDatabase } from "../projections/database.ts";
+import { type OpenDatabase, openDatabase, pingDatabase } from "../projections/database.ts";
 import { openSecretBox, type SecretBox } from "../security/secretBox.ts";
 import { NotConfigured } from "./failures.ts";
 
@@ -113,16 +111,7 @@ export function logLimitsOf(config: Config): LogLimits {
 export async function withDatabase<T>(reach: Reach, use: (database: OpenDatabase) => Promise<T>): Promise<T> {
   const database = openDatabase(databaseUrlOf(reach), { maxConnections: 4 });
   try {
-    await sql`select 1`.execute(database.db).catch((cause: unknown) => {
-      // Node joins the failures of several addresses in an error without a message of its own.
-      const { message, code } = toError(cause) as NodeJS.ErrnoException;
-      throw new Unavailable(
-        `Egret's Postgres does not answer (${message || code}): check EGRET_DATABASE_URL`,
-        {
-          cause,
-        },
-      );
-    });
+    await pingDatabase(database);
     return await use(database);
   } finally {
     await database.close();

@@ -1,7 +1,8 @@
 /** Our Postgres: the tables as Kysely sees them, and how a connection pool to them is opened. */
-import { type ColumnType, type Generated, type JSONColumnType, Kysely, PostgresDialect } from "kysely";
+import { type ColumnType, type Generated, type JSONColumnType, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import type { Mapping } from "../domain/configuration.ts";
+import { toError, Unavailable } from "../domain/errors.ts";
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -311,4 +312,15 @@ export function openDatabase(url: string, options: { maxConnections?: number } =
   pool.on("error", () => undefined);
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => db.destroy() };
+}
+
+/** @throws Unavailable when our Postgres does not answer, without user or password. */
+export async function pingDatabase({ db }: Pick<OpenDatabase, "db">): Promise<void> {
+  await sql`select 1`.execute(db).catch((cause: unknown) => {
+    // Node joins the failures of several addresses in an error without a message of its own.
+    const { message, code } = toError(cause) as NodeJS.ErrnoException;
+    throw new Unavailable(`Egret's Postgres does not answer (${message || code}): check EGRET_DATABASE_URL`, {
+      cause,
+    });
+  });
 }

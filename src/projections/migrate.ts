@@ -3,17 +3,18 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 import { FileMigrationProvider, Migrator } from "kysely";
 import { Unavailable } from "../domain/errors.ts";
-import { type OpenDatabase, openDatabase } from "./database.ts";
+import { type OpenDatabase, openDatabase, pingDatabase } from "./database.ts";
 
 const FOLDER = path.join(import.meta.dirname, "../../migrations");
 
 /**
  * Runs the migrations that are missing and returns their names; several processes may call it at once.
- * @throws Unavailable when a migration fails; nothing of that migration remains.
+ * @throws Unavailable when Postgres does not answer or a migration fails; nothing of that migration remains.
  */
 export async function migrateToLatest(databaseUrl: string): Promise<string[]> {
   const { db, close } = openDatabase(databaseUrl, { maxConnections: 2 });
   try {
+    await pingDatabase({ db });
     const migrator = migratorOf(db);
     const { error, results } = await migrator.migrateToLatest();
     const failed = results?.find((result) => result.status === "Error");

@@ -336,7 +336,7 @@ describe("applying a plan", () => {
     ]);
   });
 
-  test("applies nothing at all while a sync that goes away has a run", async () => {
+  test("I12: applies nothing at all while a sync that goes away has a run", async () => {
     await apply(text());
     const { id } = (await syncNamed("a"))!;
     await database.db

@@ -181,7 +181,7 @@ destinations:
   });
 });
 
-describe("a faulty egret.yaml", () => {
+describe("I12: a faulty egret.yaml", () => {
   test.each([
     ["a: [1\nb: 2", "egret.yaml:2:1: not valid YAML: "],
     ["a: 1\na: 2", "egret.yaml:2:1: not valid YAML: Map keys must be unique"],

@@ -1,15 +1,12 @@
-import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type EmbeddedNatsServer, startNatsServer } from "../../src/embedded/natsServer.ts";
 import { type EmbeddedPostgres, startPostgres } from "../../src/embedded/postgres.ts";
-import { type EgretSettings, ROLES, type RunningEgret, startEgret } from "../../src/main.ts";
-import { triggerAndWait } from "../support/egret.ts";
-import { TEST_LIMITS } from "../support/log.ts";
-import { streamPrefix, testDatabase } from "../support/namespace.ts";
+import { type EgretSettings, type RunningEgret, startEgret } from "../../src/main.ts";
+import { settingsFor, triggerAndWait } from "../support/egret.ts";
+import { testDatabase } from "../support/namespace.ts";
 import { byHeader, openScenario, type Scenario, sentRows } from "../support/scenario.ts";
 
 const ROWS = 600;
@@ -32,19 +29,7 @@ beforeAll(async () => {
     log,
   });
   postgres = await startPostgres({ dataDir: path.join(folder, "postgres"), log });
-  settings = {
-    databaseUrl: postgres.url(),
-    natsUrl: nats.url,
-    secretKeys: [randomBytes(32).toString("base64")],
-    streamPrefix: streamPrefix(),
-    limits: TEST_LIMITS,
-    roles: ROLES,
-    http: { host: "127.0.0.1", port: 0 },
-    concurrency: 100,
-    allowHttp: true,
-    outboundAllow: [],
-    logger: pino({ level: process.env["EGRET_LOG_LEVEL"] ?? "silent" }),
-  };
+  settings = settingsFor({ databaseUrl: postgres.url(), natsUrl: nats.url });
   scenario = await openScenario({ settings, warehouseUrl: warehouse.url, rows: ROWS, batchSize: BATCH_SIZE });
   egret = await startEgret(settings);
 });

@@ -4,7 +4,7 @@ import { testSettings } from "../support/egret.ts";
 
 const settings = await testSettings();
 
-test("a database that is down at start is named, without its password", async () => {
+test("I12: a database that is down at start is named, without its password", async () => {
   const databaseUrl = "postgres://egret:hunter2@127.0.0.1:1/egret";
   const failure = startEgret({ ...settings, databaseUrl });
   await expect(failure).rejects.toThrow(

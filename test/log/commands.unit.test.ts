@@ -24,7 +24,7 @@ describe("parseCommand", () => {
     ["a wrong type", SUBJECT, '{"sync":1,"force_full_sync":"yes"}', "force_full_sync: "],
     ["an unknown verb", "egret.commands.1.sync.explode", "{}", "known are sync.{trigger}"],
     ["no workspace id", "egret.commands.demo.sync.trigger", "{}", "names no workspace id"],
-  ])("refuses %s and says what and where", (_what, subject, text, message) => {
+  ])("I12: refuses %s and says what and where", (_what, subject, text, message) => {
     const payload = text === null ? new Uint8Array([0x22, 0xff, 0x22]) : bytes(text);
     expect(() => parseCommand(subject, payload)).toThrow(message);
   });

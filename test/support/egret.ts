@@ -82,9 +82,13 @@ export async function triggerAndWait(
 /** Settings of an Egret with its own database, streams and key. */
 export async function testSettings(): Promise<EgretSettings> {
   const { url } = await testDatabase({ migrated: true });
+  return settingsFor({ databaseUrl: url, natsUrl: natsUrl() });
+}
+
+/** Settings of an Egret on servers that the test chose. */
+export function settingsFor(servers: { databaseUrl: string; natsUrl: string }): EgretSettings {
   return {
-    databaseUrl: url,
-    natsUrl: natsUrl(),
+    ...servers,
     secretKeys: [randomBytes(32).toString("base64")],
     streamPrefix: streamPrefix(),
     limits: TEST_LIMITS,
