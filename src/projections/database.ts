@@ -310,6 +310,8 @@ export function openDatabase(url: string, options: { maxConnections?: number } =
   });
   // An idle connection that the server ends is replaced at the next query; without a listener it would end us.
   pool.on("error", () => undefined);
+  // The same for one that is in use: the query that meets the loss reports it, between queries nobody listens.
+  pool.on("connect", (client) => void client.on("error", () => undefined));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => db.destroy() };
 }
