@@ -170,14 +170,17 @@ describe("a rebuild", () => {
     };
     await expect(rebuildReadModels({ source: broken, database })).rejects.toThrow(/old ones stand.*log lost/);
     const killed = full();
+    let killing: Promise<unknown> | undefined;
     killed.beforeBatch = () => {
       killed.beforeBatch = () => undefined;
-      void pool.query(
+      killing = pool.query(
         "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 1701278324",
       );
       throw new Error("died");
     };
     await expect(rebuildReadModels({ source: killed, database })).rejects.toThrow("old ones stand");
+    // Not awaited, it could end the session of the next rebuild.
+    await killing;
     const stopping = new AbortController();
     const stopped = rebuildReadModels({
       source: full(),
