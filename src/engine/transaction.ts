@@ -25,9 +25,12 @@ export async function inTransaction<T>(
   } catch (thrown) {
     throw new Unavailable(`our Postgres cannot be reached: ${toError(thrown).message}`, { cause: thrown });
   }
-  // A lost connection is reported by the query that meets it; without a listener it would end the process.
-  const ignore = (): void => undefined;
-  client.on("error", ignore);
+  // Lost between two queries, it is told here, and the next query fails with an error that has no code.
+  let loss: Error | null = null;
+  const onError = (error: Error): void => {
+    loss ??= error;
+  };
+  client.on("error", onError);
   let broken = true;
   try {
     await client.query("BEGIN");
@@ -36,13 +39,13 @@ export async function inTransaction<T>(
     broken = false;
     return result;
   } catch (thrown) {
-    const error = toError(thrown);
-    if (!(error instanceof AppError) && isLost(error)) {
+    const error = loss !== null && !(thrown instanceof AppError) ? loss : toError(thrown);
+    if (!(error instanceof AppError) && (loss !== null || isLost(error))) {
       throw new Unavailable(`our Postgres broke off: ${error.message}`, { cause: error });
     }
     throw error;
   } finally {
-    client.off("error", ignore);
+    client.off("error", onError);
     // After a failure the connection may be in the middle of a COPY: closing it is the rollback.
     client.release(broken);
   }

@@ -6,6 +6,7 @@ import { findPlan, planRun } from "../../src/engine/plan.ts";
 import { readBatch, runTotals } from "../../src/engine/settle.ts";
 import { takeSnapshot } from "../../src/engine/snapshot.ts";
 import { postgresSource } from "../../src/sources/postgres.ts";
+import { endLockHolders } from "../support/namespace.ts";
 import { type EngineFixture, makeSync, openEngine } from "./fixture.ts";
 
 let engine: EngineFixture;
@@ -331,27 +332,25 @@ describe("a plan", () => {
     const { runId, make, database, sync, compiled } = await prepared(41);
     const snapshot = await postgresSource.openSnapshot(sync.source);
     const { sourceRecordCount } = await takeSnapshot({ database, snapshot, compiled, runId });
-    let killed: Promise<unknown> | undefined;
-    const request = {
+    // The plan's transaction is open by then, and has no batch yet.
+    const ending = {
+      copyOut: async (query: string) => {
+        const stream = await snapshot.copyOut(query);
+        expect(await endLockHolders(database.pool)).toBe(1);
+        return stream;
+      },
+    } as typeof snapshot;
+    const dying = planRun({
       database,
-      snapshot,
+      snapshot: ending,
       compiled,
       sync,
       runId,
       runAt: new Date(),
       sourceRecordCount,
       fullSync: true,
-    };
-    const dying = planRun({
-      ...request,
-      onProgress: () => {
-        killed ??= database.pool.query(
-          "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()",
-        );
-      },
     });
     await expect(dying).rejects.toBeInstanceOf(Unavailable);
-    await killed;
     await snapshot.close();
     expect((await runTotals(database.db, runId)).open.batches).toBe(0);
     expect(await make()).toMatchObject({ updates: 20_000, batches: 2_000 });

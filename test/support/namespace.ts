@@ -1,6 +1,6 @@
 /** Gives each test file a database and a stream prefix of its own, so that files never meet on the shared servers. */
 import { randomBytes } from "node:crypto";
-import { Client } from "pg";
+import { Client, type Pool } from "pg";
 import { afterAll, inject } from "vitest";
 
 /** A fresh database; dropped after the file's last test. */
@@ -49,4 +49,20 @@ async function administer(databaseUrl: string, statement: string): Promise<void>
   } finally {
     await client.end();
   }
+}
+
+/** Process ids of this test's other sessions that hold an advisory lock; other files share the server. */
+export async function lockHolders(pool: Pick<Pool, "query">): Promise<number[]> {
+  const { rows } = await pool.query<{ pid: number }>(
+    `select pid from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid()
+       and database = (select oid from pg_database where datname = current_database())`,
+  );
+  return rows.map(({ pid }) => pid);
+}
+
+/** Ends those sessions, and says how many they were. */
+export async function endLockHolders(pool: Pick<Pool, "query">): Promise<number> {
+  const pids = await lockHolders(pool);
+  await pool.query("select pg_terminate_backend(pid) from unnest($1::int[]) as u (pid)", [pids]);
+  return pids.length;
 }
