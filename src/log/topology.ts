@@ -95,7 +95,7 @@ export class Topology {
       {
         ...common,
         name: this.eventStreams.runs,
-        subjects: ["run", "alert", "config", "command"].map((kind) => this.events(`*.${kind}.>`)),
+        subjects: ["run", "alert", "config", "command", "endpoint", "replay"].map((kind) => this.events(`*.${kind}.>`)),
         retention: RetentionPolicy.Limits,
       },
       {

@@ -8,8 +8,29 @@ export interface AttemptTiming {
   durationMs: number;
 }
 
-/** Outcome of one attempt, without any body: it goes into the log as it is (I11). */
-export type AttemptOutcome = (AttemptTiming & RequestOutcome) | Dropped;
+/** Outcome of one attempt; all but the exchange goes into the log as it is (I11). */
+export type AttemptOutcome = (AttemptTiming & RequestOutcome & { exchange?: Exchange }) | Dropped;
+
+/** What was said on the wire, for people to inspect: kept in Postgres under a retention of its own, never in the log. */
+export interface Exchange {
+  /** Values of secret headers are replaced. */
+  requestHeaders: Record<string, string>;
+  /** Null when no status line came back. */
+  responseHeaders: Record<string, string | string[] | undefined> | null;
+  /** The first 4 KiB of the answer's body; null when there was no answer. */
+  responseBody: string | null;
+  split: TimingSplit;
+}
+
+/** Where the time went, ms; null for a step that was not needed (a kept connection) or not reached. */
+export interface TimingSplit {
+  dnsMs: number | null;
+  connectMs: number | null;
+  tlsMs: number | null;
+  /** From the start of the request to the status line. */
+  firstByteMs: number | null;
+  totalMs: number;
+}
 
 /** What came of a request that was made. `statusMessage` may quote the target and stays out of the log. */
 export type RequestOutcome =
@@ -32,8 +53,8 @@ export interface Ending {
 
 /** One kind of target: destinations take batches, webhooks take lifecycle events. */
 export interface Target {
-  /** How many attempts at the target of that id may be under way in one process. */
-  bounds(targetId: number): Promise<PaceBounds>;
+  /** How many attempts at the target of that id may be under way in one process; a paused one has none until resumed. */
+  bounds(targetId: number): Promise<PaceBounds & { isPaused: boolean }>;
   /** Sends one request. Every expected outcome is a value; a throw means that nothing was sent. */
   attempt(pending: PendingData, attempt: number): Promise<AttemptOutcome>;
   /** Called when the delivery has ended; safe to call twice. */

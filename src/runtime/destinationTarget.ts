@@ -35,7 +35,7 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   return {
     async bounds(targetId) {
       const atOnce = (await recent(targetId))?.settings.parallel_requests ?? 1;
-      return { fewest: atOnce, most: atOnce };
+      return { fewest: atOnce, most: atOnce, isPaused: false };
     },
     async attempt(pending, attempt) {
       const destination = await recent(pending.target_id);

@@ -31,7 +31,7 @@ export function webhookTarget({
 }: WebhookTargetOptions): Target {
   const recentWebhook = remember(MEMORY_MS, readWebhook);
   return {
-    bounds: async () => BOUNDS,
+    bounds: async () => ({ ...BOUNDS, isPaused: false }),
     async attempt(pending, attempt) {
       const webhook = await recentWebhook(pending.target_id);
       if (webhook === null) return { kind: "dropped", reason: "target_deleted" };

@@ -23,7 +23,7 @@ function accepted(): AttemptOutcome {
 beforeAll(() => {
   queues = ["one", "two"].map((process) => {
     const target: Target = {
-      bounds: async () => ({ fewest: 5, most: 50 }),
+      bounds: async () => ({ fewest: 5, most: 50, isPaused: false }),
       async attempt(pending) {
         attempts.push({ process, delivery: pending.delivery_id });
         return outcome(pending);
