@@ -95,7 +95,9 @@ export class Topology {
       {
         ...common,
         name: this.eventStreams.runs,
-        subjects: ["run", "alert", "config", "command", "endpoint", "replay"].map((kind) => this.events(`*.${kind}.>`)),
+        subjects: ["run", "alert", "config", "command", "endpoint", "replay"].map((kind) =>
+          this.events(`*.${kind}.>`),
+        ),
         retention: RetentionPolicy.Limits,
       },
       {
