@@ -24,8 +24,8 @@ async function deliver(
   { services }: RunningEgret,
   { round, count, webhookIds }: Extract<EgretQuestion, { kind: "deliver" }>,
 ): Promise<EgretAnswer> {
-  const { connection, log, database, events } = services;
-  const intake = new DeliveryIntake(connection, log);
+  const { log, database, events } = services;
+  const intake = new DeliveryIntake(log);
   const before = (await events.info("deliveries")).lastSequence;
   const started = performance.now();
   await pipelined({ count, inFlight: CREATE_IN_FLIGHT }, (index) => {

@@ -43,12 +43,14 @@ export const RENEW_EVERY_MS = 1_500;
 export class Topology {
   readonly prefix: string;
   readonly commandStream: string;
+  readonly waitingStream: string;
   readonly eventStreams: Readonly<Record<StreamName, string>>;
 
   constructor(prefix = "egret") {
     this.prefix = prefix;
     const upper = prefix.toUpperCase();
     this.commandStream = `${upper}_COMMANDS`;
+    this.waitingStream = `${upper}_WAITING`;
     this.eventStreams = { runs: `${upper}_RUNS`, deliveries: `${upper}_DELIVERIES` };
   }
 
@@ -62,6 +64,11 @@ export class Topology {
     return `${this.prefix}.commands.${workspaceId}.sync.${verb}`;
   }
 
+  /** Subject under which deliveries of a target wait; either part may be `*`. */
+  waiting(targetKind: string, targetId: number | "*"): string {
+    return `${this.prefix}.waiting.${targetKind}.${targetId}`;
+  }
+
   /** Subject of one aggregate's events: append `.<word>` or a wildcard. */
   aggregate(aggregate: Aggregate): string {
     return this.events(aggregateSubject(aggregate));
@@ -72,7 +79,7 @@ export class Topology {
     return this.eventStreams[aggregate.kind === "delivery" ? "deliveries" : "runs"];
   }
 
-  /** Settings of the three streams. The log refuses new facts when full: the default would drop the oldest. */
+  /** Settings of the streams. The log refuses new facts when full: the default would drop the oldest. */
   streamConfigs(limits: LogLimits): (Partial<StreamConfig> & { name: string })[] {
     const common = {
       storage: StorageType.File,
@@ -90,6 +97,13 @@ export class Topology {
         name: this.commandStream,
         max_bytes: Math.ceil(limits.maxBytes / 16),
         subjects: [`${this.prefix}.commands.>`],
+        retention: RetentionPolicy.Workqueue,
+      },
+      {
+        ...common,
+        name: this.waitingStream,
+        deny_delete: false,
+        subjects: [`${this.prefix}.waiting.>`],
         retention: RetentionPolicy.Workqueue,
       },
       {
@@ -140,13 +154,40 @@ export class Topology {
           ),
         },
       },
+      {
+        stream: this.eventStreams.runs,
+        config: {
+          ...shared,
+          durable_name: CONSUMERS.replays,
+          filter_subject: this.events("*.replay.*.requested"),
+        },
+      },
+      {
+        stream: this.eventStreams.deliveries,
+        config: {
+          ...shared,
+          durable_name: CONSUMERS.firstAttempts,
+          filter_subject: this.events("*.delivery.*.*.*.pending"),
+        },
+      },
+      {
+        stream: this.eventStreams.deliveries,
+        config: {
+          ...shared,
+          durable_name: CONSUMERS.retries,
+          filter_subject: this.events("*.delivery.*.*.*.retrying"),
+        },
+      },
     ];
   }
 }
 
-/** Names of the durable consumers; deliveries have one per target, see targetConsumers.ts. */
+/** Names of the durable consumers; targets that hold deliveries up have one each besides, see waitingRoom.ts. */
 export const CONSUMERS = {
   commands: "command_worker",
   runs: "run_worker",
   notifier: "notifier",
+  replays: "replay_worker",
+  firstAttempts: "delivery_first",
+  retries: "delivery_retry",
 } as const;

@@ -53,8 +53,8 @@ export interface Ending {
 
 /** One kind of target: destinations take batches, webhooks take lifecycle events. */
 export interface Target {
-  /** How many attempts at the target of that id may be under way in one process; a paused one has none until resumed. */
-  bounds(targetId: number): Promise<PaceBounds & { isPaused: boolean }>;
+  /** How many attempts at the target of that id may be under way in one process; a paused one has none until resumed, one that was deleted or disabled drops what comes. */
+  bounds(targetId: number): Promise<PaceBounds & { isPaused: boolean; isGone?: boolean }>;
   /** Sends one request. Every expected outcome is a value; a throw means that nothing was sent. */
   attempt(pending: PendingData, attempt: number): Promise<AttemptOutcome>;
   /** Called when the delivery has ended; safe to call twice. */

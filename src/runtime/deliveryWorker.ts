@@ -1,9 +1,7 @@
 /** Moves one delivery as far as it goes now: attempts it when it is due, and writes down what came of it. */
-import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import { LogCorrupt, VersionConflict } from "../domain/errors.ts";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
-import { decodeEvent } from "../log/codec.ts";
 import type { EventLog } from "../log/eventLog.ts";
 import { type Actor, hasEnded, record, replay } from "./actor.ts";
 import type { AttemptOutcome, Target } from "./attempt.ts";
@@ -29,7 +27,14 @@ type ActorWithEnds = Actor & { first: AnyEvent; last: AnyEvent };
 /** What became of a work item, and how the attempt went that was made for it; null when none was. */
 export interface Advance {
   result: WorkResult;
-  outcome: AttemptOutcome | null;
+  made: MadeHere | null;
+}
+
+/** An attempt, its number, and the state that it led to. */
+export interface MadeHere {
+  outcome: AttemptOutcome;
+  attempt: number;
+  state: string;
 }
 
 /** Works on deliveries one at a time; which ones, and how many at once, is the queues' affair. */
@@ -49,35 +54,35 @@ export class DeliveryWorker {
     this.#now = now ?? Date.now;
   }
 
-  /** Works on the delivery that a message of the log begins. */
-  async handle(message: JsMsg): Promise<Advance> {
-    const event = decodeEvent(message.data, message.subject);
-    if (event.type !== "delivery.pending") throw new LogCorrupt(`${event.type} is not a work item`);
-    const first = { event, sequence: message.seq };
-    // On its first way out the message is all there is of the delivery; later there may be more.
-    return this.advance(event.data, message.info.deliveryCount === 1 ? [first] : null);
-  }
-
-  /** Attempts the delivery if it is due. `history` is given when it is known to be whole. */
-  async advance(pending: PendingData, history: StoredEvent[] | null): Promise<Advance> {
+  /** Attempts the delivery with that history if it is due, and appends what came of it. */
+  async advance(history: readonly StoredEvent[]): Promise<Advance> {
+    const [first, last] = [(history[0] as StoredEvent).event, (history.at(-1) as StoredEvent).event];
+    const pending = pendingOf(history);
     const aggregate = deliveryAggregate(pending);
-    const known = history ?? (await this.#log.load(aggregate));
-    const [first, last] = [(known[0] as StoredEvent).event, (known.at(-1) as StoredEvent).event];
-    const actor = { ...replay(deliveryBehaviour, aggregate, known), first, last };
+    const actor = { ...replay(deliveryBehaviour, aggregate, history), first, last };
     if (hasEnded(actor.snapshot)) {
       await this.#settle(pending, last, null);
-      return { result: { kind: "done" }, outcome: null };
+      return { result: { kind: "done" }, made: null };
     }
     const dueAt = last.type === "delivery.retrying" ? Date.parse(last.data.due_at) : null;
     const waitMs = dueAt === null ? 0 : dueAt - this.#now();
     // A wake-up is only a hint: after a restart it can come up to a second early (I6).
-    if (waitMs > 0) return { result: { kind: "again", delayMs: waitMs }, outcome: null };
+    if (waitMs > 0) return { result: { kind: "again", delayMs: waitMs }, made: null };
     try {
       return await this.#attempt(pending, actor, dueAt);
     } catch (error) {
       if (!(error instanceof VersionConflict)) throw error;
-      return { result: { kind: "again", delayMs: 0 }, outcome: null };
+      return { result: { kind: "again", delayMs: 0 }, made: null };
     }
+  }
+
+  /** For a work item whose delivery has moved on: an ending is told to its owner again, anything else has an item of its own. */
+  async settleIfEnded(history: readonly StoredEvent[]): Promise<WorkResult> {
+    const last = (history.at(-1) as StoredEvent).event;
+    if (last.type === "delivery.delivered" || last.type === "delivery.dead") {
+      await this.#settle(pendingOf(history), last, null);
+    }
+    return { kind: "done" };
   }
 
   async #attempt(pending: PendingData, actor: ActorWithEnds, dueAt: number | null): Promise<Advance> {
@@ -86,19 +91,28 @@ export class DeliveryWorker {
     const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt).finally(done);
     const { draft, decision } = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
     const next = await record(this.#log, actor, { decision, draft });
-    const line = canonicalLine(pending, { outcome, attempt, state: decision.state, dueAt });
-    this.#logger.info(line, "delivery.attempted");
+    const { state } = decision;
+    this.#logger.info(canonicalLine(pending, { outcome, attempt, state, dueAt }), "delivery.attempted");
     const createdAtMs = Date.parse(actor.first.time);
-    this.#metrics.observe({ pending, outcome, attempt, state: decision.state, dueAtMs: dueAt, createdAtMs });
+    this.#metrics.observe({ pending, outcome, attempt, state, dueAtMs: dueAt, createdAtMs });
+    const made = { outcome, attempt, state };
     if (next.event.type === "delivery.retrying") {
       const delayMs = Date.parse(next.event.data.due_at) - this.#now();
-      return { result: { kind: "again", delayMs }, outcome };
+      return { result: { kind: "again", delayMs }, made };
     }
     await this.#settle(pending, next.event, outcome);
-    return { result: { kind: "done" }, outcome };
+    return { result: { kind: "done" }, made };
   }
 
   async #settle(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Promise<void> {
     await this.#targets[pending.target_kind].settle(endingOf(pending, last, outcome));
   }
+}
+
+/** What the delivery was asked for last: a redelivery asks again for the same. */
+function pendingOf(history: readonly StoredEvent[]): PendingData {
+  const asked = history.findLast(({ event }) => event.type === "delivery.pending")?.event;
+  if (asked?.type !== "delivery.pending")
+    throw new LogCorrupt("a delivery does not begin with delivery.pending");
+  return asked.data;
 }

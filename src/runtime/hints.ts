@@ -1,6 +1,6 @@
 /** Unstored messages by which workers nudge each other and show progress; losing one costs a moment, never a fact. */
 import type { LogConnection } from "../log/connection.ts";
-import type { TargetRef } from "../log/targetConsumers.ts";
+import type { TargetRef } from "../log/waitingRoom.ts";
 
 /** How far a run is, for people who watch; the truth is in the events. */
 export interface RunProgress {
@@ -62,17 +62,17 @@ export function onProgress(
   return () => subscription.unsubscribe();
 }
 
-/** Tells every delivery worker that a target has a queue now. */
-export function publishNewTarget({ nc, topology }: LogConnection, target: TargetRef): void {
-  if (!nc.isClosed()) nc.publish(`${topology.prefix}.hints.target`, JSON.stringify(target));
+/** Tells every delivery worker that deliveries wait for a target. */
+export function publishWaiting({ nc, topology }: LogConnection, target: TargetRef): void {
+  if (!nc.isClosed()) nc.publish(`${topology.prefix}.hints.waiting`, JSON.stringify(target));
 }
 
-/** Calls `onTarget` with targets that have a queue now; returns how to stop. */
-export function onNewTarget(
+/** Calls `onTarget` with targets for which deliveries wait; returns how to stop. */
+export function onWaiting(
   { nc, topology }: LogConnection,
   onTarget: (target: TargetRef) => void,
 ): () => void {
-  const subscription = nc.subscribe(`${topology.prefix}.hints.target`, {
+  const subscription = nc.subscribe(`${topology.prefix}.hints.waiting`, {
     callback: (error, message) => {
       if (error === null) onTarget(message.json<TargetRef>());
     },

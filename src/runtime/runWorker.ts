@@ -46,6 +46,7 @@ export function startRunWorker(options: RunWorkerOptions): WorkQueue {
     handle: (message) => handleRun(options, message, stop.signal),
   });
   return {
+    wake: () => queue.wake(),
     close: () => {
       // A run is parked at its next safe point; whoever takes it up goes on from there.
       stop.abort();

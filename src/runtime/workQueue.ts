@@ -29,6 +29,8 @@ export interface WorkQueueOptions {
 export interface WorkQueue {
   /** Takes no new item, waits for those being worked on (I13). */
   close(): Promise<void>;
+  /** Looks again how much it may hold: that has changed. */
+  wake(): void;
 }
 
 /** How long a pull waits for items; one that a restarted server forgot costs at most this much delay. */
@@ -59,6 +61,10 @@ class Queue implements WorkQueue {
     await Promise.all(this.#pulls);
     while (this.#held.size > 0) await Promise.all([...this.#held.values()].map(({ work }) => work));
     clearInterval(this.#renewal);
+  }
+
+  wake(): void {
+    this.#wake();
   }
 
   /** Keeps held items plus asked-for items at or below the concurrency: nothing waits in a buffer unrenewed. */

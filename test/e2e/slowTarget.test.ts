@@ -48,7 +48,7 @@ function delivery(webhookId: number, runId: number): PendingData {
 }
 
 test("I7: a webhook that hangs takes its own slots, and the deliveries of another arrive meanwhile", async () => {
-  const intake = new DeliveryIntake(egret.services.connection, egret.services.log);
+  const intake = new DeliveryIntake(egret.services.log);
   const [healthyId, hangingId] = [
     await applied.id("webhook", "healthy"),
     await applied.id("webhook", "hanging"),

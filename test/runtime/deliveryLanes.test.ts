@@ -1,17 +1,17 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { listTargets } from "../../src/log/targetConsumers.ts";
 import type { AttemptOutcome, Target } from "../../src/runtime/attempt.ts";
+import { CLOSED_CIRCUIT } from "../../src/runtime/circuit.ts";
 import { type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
 import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
+import { startDeliveryLanes } from "../../src/runtime/deliveryLanes.ts";
 import { DeliveryMetrics } from "../../src/runtime/deliveryMetrics.ts";
-import { startDeliveryQueues } from "../../src/runtime/deliveryQueues.ts";
 import type { WorkQueue } from "../../src/runtime/workQueue.ts";
 import { testLog } from "../support/log.ts";
 
 const { log, connection } = await testLog();
-const intake = new DeliveryIntake(connection, log);
+const intake = new DeliveryIntake(log);
 const attempts: { process: string; delivery: string }[] = [];
 let outcome: (pending: PendingData) => AttemptOutcome = accepted;
 let queues: WorkQueue[];
@@ -30,7 +30,8 @@ beforeAll(() => {
       },
       settle: async () => undefined,
     };
-    return startDeliveryQueues({
+    return startDeliveryLanes({
+      circuit: CLOSED_CIRCUIT,
       connection,
       log,
       targets: { webhook: target, destination: target },
@@ -70,12 +71,4 @@ test("two processes share the deliveries of new targets, and each is attempted o
   await expect.poll(() => attempts.length, { timeout: 10_000 }).toBe(180);
   expect(new Set(attempts.map(({ delivery }) => delivery)).size).toBe(180);
   expect(new Set(attempts.map(({ process }) => process)).size).toBe(2);
-});
-
-test("the queue of a deleted target is retired once nothing waits in it, in every process", async () => {
-  outcome = ({ target_id: id }) => (id === 9 ? { kind: "dropped", reason: "target_deleted" } : accepted());
-  await intake.create(pending(9, 1));
-  const ids = async () => (await listTargets(connection)).map(({ id }) => id);
-  await expect.poll(ids, { timeout: 15_000 }).not.toContain(9);
-  expect(await ids()).toEqual(expect.arrayContaining([1, 2, 3]));
 });

@@ -1,0 +1,171 @@
+/**
+ * Takes the work on deliveries from the log: first attempts and retries through two consumers that all processes
+ * share, and what a slow, paused or dead target holds up through the waiting room (I7).
+ */
+import type { JsMsg } from "@nats-io/jetstream";
+import { LogCorrupt } from "../domain/errors.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import { decodeEvent } from "../log/codec.ts";
+import type { LogConnection } from "../log/connection.ts";
+import { CONSUMERS } from "../log/topology.ts";
+import { type TargetRef, targetName, WaitingRoom } from "../log/waitingRoom.ts";
+import type { Circuit } from "./circuit.ts";
+import { deliveryAggregate } from "./deliveryActor.ts";
+import { DeliveryLines, type Line } from "./deliveryLines.ts";
+import { DeliveryWorker, type DeliveryWorkerOptions, type MadeHere } from "./deliveryWorker.ts";
+import { WaitingQueues } from "./waitingQueues.ts";
+import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
+
+export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
+  connection: LogConnection;
+  /** Attempts under way at once in this process, over all targets. */
+  concurrency: number;
+  circuit: Circuit;
+}
+
+/** Work items held per place: enough that pulls are large, few enough that memory stays small (I10). */
+const HELD_PER_PLACE = 8;
+/** No target has more than this share of the process. */
+const LARGEST_SHARE = 0.5;
+/** An item that cannot go after all is asked for again after this, ms. */
+const NOT_NOW_MS = 2_000;
+
+/** A delivery that there is work on, and where it came from. */
+export interface DeliveryWork {
+  target: TargetRef;
+  history: StoredEvent[];
+  /** When a retry is due, ms; null for a first attempt. */
+  dueAtMs: number | null;
+  isFromWaitingRoom: boolean;
+}
+
+class DeliveryLanes implements WorkQueue {
+  readonly #options: DeliveryLanesOptions;
+  readonly #worker: DeliveryWorker;
+  readonly #lines: DeliveryLines;
+  readonly #room: WaitingRoom;
+  readonly #waiting: WaitingQueues;
+  readonly #lanes: WorkQueue[];
+
+  constructor(options: DeliveryLanesOptions) {
+    const { connection, concurrency, logger } = options;
+    this.#options = options;
+    this.#worker = new DeliveryWorker(options);
+    const held = concurrency * HELD_PER_PLACE;
+    this.#lines = new DeliveryLines({ places: concurrency, roomy: held / 2 });
+    this.#room = new WaitingRoom(connection);
+    this.#waiting = new WaitingQueues({
+      ...options,
+      room: this.#room,
+      lineOf: (target) => this.#lines.of(targetName(target)),
+      handle: (work) => this.#begin(work),
+    });
+    this.#lanes = [CONSUMERS.firstAttempts, CONSUMERS.retries].map((consumer) =>
+      startWorkQueue({
+        connection,
+        stream: connection.topology.eventStreams.deliveries,
+        consumer,
+        concurrency: () => held,
+        logger,
+        handle: (message) => this.#take(message),
+      }),
+    );
+  }
+
+  wake(): void {
+    for (const lane of this.#lanes) lane.wake();
+  }
+
+  async close(): Promise<void> {
+    this.#lines.close();
+    await Promise.all([this.#waiting.close(), ...this.#lanes.map((lane) => lane.close())]);
+    this.#room.close();
+  }
+
+  async #take(message: JsMsg): Promise<WorkResult> {
+    const event = decodeEvent(message.data, message.subject);
+    if (event.type !== "delivery.pending" && event.type !== "delivery.retrying") {
+      throw new LogCorrupt(`${event.type} is not a work item`);
+    }
+    const { target_kind: kind, target_id: id } = event.data;
+    const dueAtMs = event.type === "delivery.retrying" ? Date.parse(event.data.due_at) : null;
+    const waitMs = dueAtMs === null ? 0 : dueAtMs - Date.now();
+    // A wake-up is only a hint: after a restart it can come up to a second early (I6).
+    if (waitMs > 0) return { kind: "again", delayMs: waitMs };
+    // On its first way out the message of a first event is all there is; later there may be more.
+    const isWhole = event.version === 1 && message.info.deliveryCount === 1;
+    const history = isWhole
+      ? [{ event, sequence: message.seq }]
+      : await this.#options.log.load(deliveryAggregate(event.data));
+    if (history.at(-1)?.sequence !== message.seq) return this.#worker.settleIfEnded(history);
+    return this.#begin({ target: { kind, id }, history, dueAtMs, isFromWaitingRoom: false });
+  }
+
+  /** Attempts a delivery as soon as its target has room; what has to wait for its target waits in the waiting room. */
+  async #begin(work: DeliveryWork): Promise<WorkResult> {
+    const { target, dueAtMs, isFromWaitingRoom } = work;
+    const line = this.#lines.of(targetName(target));
+    if (!(await this.#mayGo(work, line))) return this.#putAside(work, line);
+    const verdict = await this.#lines.enter(line, { dueAtMs, isMovable: !isFromWaitingRoom });
+    // What has no place yet when the process closes goes back to the others at once (I13).
+    if (verdict === "closed") return { kind: "again", delayMs: 0 };
+    if (verdict === "move") return this.#putAside(work, line);
+    const beganMs = performance.now();
+    try {
+      const { result, made } = await this.#worker.advance(work.history);
+      if (made === null) return result;
+      this.#learn(work.target, line, made);
+      // A retry that follows is a work item of its own.
+      return { kind: "done" };
+    } finally {
+      this.#lines.leave(line, beganMs);
+    }
+  }
+
+  async #mayGo({ target, dueAtMs, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<boolean> {
+    const { targets, concurrency, circuit } = this.#options;
+    const { fewest, most, isPaused, isGone } = await targets[target.kind].bounds(target.id);
+    const share = Math.max(1, Math.floor(concurrency * LARGEST_SHARE));
+    line.pace.keepWithin({ fewest: Math.min(fewest, share), most: Math.min(most, share) });
+    line.isPaused = isPaused;
+    if (isPaused) return false;
+    // Nothing is sent to a target that is gone: its deliveries end at once.
+    if (isGone) return true;
+    // Once begun, a delivery keeps its schedule: neither the circuit nor a queue holds up a retry (seed).
+    if (dueAtMs !== null) return true;
+    if (line.isDiverted && !isFromWaitingRoom) return false;
+    await circuit.load((history[0] as StoredEvent).event.data.workspace_id, target);
+    return circuit.mayBegin(target) || this.#waiting.takeProbe(target) || (await circuit.tryProbe(target));
+  }
+
+  async #putAside({ target, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<WorkResult> {
+    if (isFromWaitingRoom) return { kind: "again", delayMs: NOT_NOW_MS };
+    const { event } = history.at(-1) as StoredEvent;
+    const { workspace_id: workspaceId, delivery_id: deliveryId } = event.data as {
+      workspace_id: number;
+      delivery_id: string;
+    };
+    line.isDiverted = true;
+    await this.#waiting.put({ workspaceId, target, deliveryId, version: event.version });
+    return { kind: "done" };
+  }
+
+  #learn(target: TargetRef, line: Line, { outcome, attempt, state }: MadeHere): void {
+    if (outcome.kind === "dropped") return;
+    if (outcome.kind === "accepted") line.pace.accepted(outcome.durationMs);
+    else if (outcome.kind === "failed") line.pace.failed();
+    this.#options.circuit.report(target, {
+      ok: outcome.kind !== "failed",
+      httpStatus: outcome.httpStatus,
+      error: outcome.kind === "accepted" ? null : outcome.error,
+      atMs: outcome.startedAt.getTime() + outcome.durationMs,
+      attempt,
+      exhausted: outcome.kind === "failed" && state === "dead",
+    });
+  }
+}
+
+/** Starts working on deliveries to every target; several processes may. */
+export function startDeliveryLanes(options: DeliveryLanesOptions): WorkQueue {
+  return new DeliveryLanes(options);
+}

@@ -1,0 +1,188 @@
+/** Who goes next: one line per target, places over all of them, and word to those who would wait too long. */
+import { Pace } from "./pace.ts";
+
+/** `go`: a place is yours until you leave. `move`: wait elsewhere, the target is too slow. `closed`: the process ends. */
+export type Verdict = "go" | "move" | "closed";
+
+/** A first attempt, or a retry with its due time, ms. `isMovable` is false for who has no other place to wait. */
+export interface Turn {
+  dueAtMs: number | null;
+  isMovable: boolean;
+}
+
+interface Waiter extends Turn {
+  resolve(verdict: Verdict): void;
+}
+
+/** A retry that waited longer than this for its target yields to first attempts, ms (I6: later is late anyway). */
+const ON_TIME_MS = 500;
+/** One pick in so many is a late retry's, or first attempts without end would starve it. */
+const LATE_EVERY = 4;
+/** A line that takes longer than this to work off is moved elsewhere when room is short, ms. */
+const LONGEST_LINE_MS = 1_000;
+/** Weight of the newest duration in a line's average. */
+const NEWEST = 0.2;
+
+/** Those who wait for one target, and how quick it has been. */
+export class Line {
+  readonly pace = new Pace();
+  readonly firsts: Waiter[] = [];
+  readonly retries: Waiter[] = [];
+  /** What comes now has to wait elsewhere, behind what was moved there before. */
+  isDiverted = false;
+  /** The operator paused the target. */
+  isPaused = false;
+  inFlight = 0;
+  isInRing = false;
+  #picks = 0;
+  #averageMs = 0;
+  #lastEndMs = 0;
+
+  get length(): number {
+    return this.firsts.length + this.retries.length;
+  }
+
+  get hasRoom(): boolean {
+    return this.inFlight < this.pace.limit;
+  }
+
+  began(nowMs: number): void {
+    if (this.inFlight === 0) this.#lastEndMs = nowMs;
+    this.inFlight += 1;
+  }
+
+  ended(durationMs: number, nowMs: number): void {
+    this.inFlight -= 1;
+    this.#lastEndMs = nowMs;
+    this.#averageMs += (durationMs - this.#averageMs) * (this.#averageMs === 0 ? 1 : NEWEST);
+  }
+
+  /** How long the last of the line would wait, ms: a target that answers nothing counts by its silence. */
+  expectedMs(nowMs: number): number {
+    const eachMs = Math.max(this.#averageMs, nowMs - this.#lastEndMs);
+    return (this.length * eachMs) / this.pace.limit;
+  }
+
+  /** Retries on time first, then first attempts, then late retries. */
+  next(nowMs: number): Waiter | undefined {
+    const retry = this.retries[0];
+    if (retry === undefined) return this.firsts.shift();
+    this.#picks += 1;
+    const isLate = nowMs - (retry.dueAtMs ?? nowMs) > ON_TIME_MS;
+    if (isLate && this.firsts.length > 0 && this.#picks % LATE_EVERY !== 0) return this.firsts.shift();
+    return this.retries.shift();
+  }
+
+  /** Takes out who may move, all but the first few of each kind, newest first. */
+  takeMovable(): Waiter[] {
+    const taken: Waiter[] = [];
+    for (const line of [this.firsts, this.retries]) {
+      for (let place = line.length - 1; place >= this.pace.limit; place -= 1) {
+        if (line[place]?.isMovable === true) taken.push(...line.splice(place, 1));
+      }
+    }
+    return taken;
+  }
+}
+
+export interface DeliveryLinesOptions {
+  /** Attempts under way at once over all targets. */
+  places: number;
+  /** So many may wait before slow lines are moved elsewhere. */
+  roomy: number;
+  now?: () => number;
+}
+
+/** The lines of one process. */
+export class DeliveryLines {
+  readonly #now: () => number;
+  readonly #roomy: number;
+  readonly #lines = new Map<string, Line>();
+  /** Lines that have someone waiting and room at their target, in turn. */
+  readonly #ring: Line[] = [];
+  #free: number;
+  #waiting = 0;
+  #isClosed = false;
+
+  constructor({ places, roomy, now = performance.now.bind(performance) }: DeliveryLinesOptions) {
+    this.#free = places;
+    this.#roomy = roomy;
+    this.#now = now;
+  }
+
+  /** The line of a target, by a name of it. */
+  of(name: string): Line {
+    let line = this.#lines.get(name);
+    if (line === undefined) this.#lines.set(name, (line = new Line()));
+    return line;
+  }
+
+  /** Gives a place at once if there is one, else a promise of the verdict. After `go`, call `leave`. */
+  enter(line: Line, turn: Turn): Verdict | Promise<Verdict> {
+    if (this.#isClosed) return "closed";
+    if (this.#free > 0 && line.hasRoom && line.length === 0) {
+      this.#free -= 1;
+      line.began(this.#now());
+      return "go";
+    }
+    const verdict = new Promise<Verdict>((resolve) => {
+      (turn.dueAtMs === null ? line.firsts : line.retries).push({ ...turn, resolve });
+    });
+    this.#waiting += 1;
+    this.#join(line);
+    if (this.#waiting >= this.#roomy) this.#relieve(line);
+    return verdict;
+  }
+
+  leave(line: Line, beganMs: number): void {
+    this.#free += 1;
+    const now = this.#now();
+    line.ended(now - beganMs, now);
+    this.#join(line);
+    this.#dispatch();
+  }
+
+  /** Says `closed` to everyone who waits or comes later; who has a place keeps it until they leave. */
+  close(): void {
+    this.#isClosed = true;
+    for (const line of this.#lines.values()) {
+      for (const { resolve } of [...line.firsts.splice(0), ...line.retries.splice(0)]) resolve("closed");
+    }
+    this.#waiting = 0;
+  }
+
+  #join(line: Line): void {
+    if (line.isInRing || line.length === 0 || !line.hasRoom) return;
+    line.isInRing = true;
+    this.#ring.push(line);
+  }
+
+  #dispatch(): void {
+    while (this.#free > 0) {
+      const line = this.#ring.shift();
+      if (line === undefined) return;
+      line.isInRing = false;
+      const now = this.#now();
+      const waiter = line.hasRoom ? line.next(now) : undefined;
+      if (waiter === undefined) continue;
+      this.#free -= 1;
+      this.#waiting -= 1;
+      line.began(now);
+      this.#join(line);
+      waiter.resolve("go");
+    }
+  }
+
+  /** Room is short: the newcomer's line and the longest one go elsewhere if their targets are what they wait for. */
+  #relieve(newest: Line): void {
+    let longest = newest;
+    for (const line of this.#lines.values()) if (line.length > longest.length) longest = line;
+    for (const line of new Set([newest, longest])) {
+      if (line.hasRoom || line.expectedMs(this.#now()) < LONGEST_LINE_MS) continue;
+      line.isDiverted = true;
+      const moved = line.takeMovable();
+      this.#waiting -= moved.length;
+      for (const { resolve } of moved) resolve("move");
+    }
+  }
+}
