@@ -11,15 +11,26 @@ export interface ReceivedCommand {
   payload: TriggerCommand;
 }
 
-/** Publishes a command; publishing it again with the same `id` within two minutes changes nothing. */
+/**
+ * Publishes a command; publishing it again with the same `id` within two minutes changes nothing. With a
+ * `traceparent`, all that comes of it belongs to that trace.
+ */
 export async function publishCommand(
   { js, topology }: LogConnection,
-  command: { workspaceId: number; verb: CommandVerb; payload: unknown; id: string },
+  command: {
+    workspaceId: number;
+    verb: CommandVerb;
+    payload: unknown;
+    id: string;
+    traceparent?: string | undefined;
+  },
 ): Promise<{ duplicate: boolean }> {
+  const sent = headers();
+  if (command.traceparent !== undefined) sent.set("traceparent", command.traceparent);
   const subject = topology.command(command.workspaceId, command.verb);
   const ack = await js.publish(subject, JSON.stringify(command.payload), {
     msgID: command.id,
-    headers: headers(),
+    headers: sent,
     timeout: 10_000,
   });
   return { duplicate: ack.duplicate };

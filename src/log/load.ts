@@ -23,6 +23,21 @@ export async function loadFirst(
   }));
 }
 
+/** Up to `count` events on `filter`, oldest first, from a sequence or an instant on. */
+export async function loadPage(
+  jsm: JetStreamManager,
+  stream: string,
+  { filter, from, count }: { filter: string; from: number | Date; count: number },
+): Promise<StoredEvent[]> {
+  const start = typeof from === "number" ? { seq: from } : { start_time: from };
+  const options = { ...start, next_by_subj: filter, batch: count } as DirectBatchOptions;
+  const messages = await nextBatch(jsm, stream, options);
+  return messages.map((message) => ({
+    event: decodeEvent(message.data, `${stream} #${message.seq}`),
+    sequence: message.seq,
+  }));
+}
+
 // The callback form: the iterator form leaks its subscription.
 function nextBatch(jsm: JetStreamManager, stream: string, options: DirectBatchOptions): Promise<StoredMsg[]> {
   return new Promise((resolve, reject) => {

@@ -5,6 +5,7 @@
 import type { Msg, MsgHdrs, NatsConnection, Subscription } from "nats";
 import { createInbox } from "nats";
 import { AppError, Unavailable } from "../domain/errors.ts";
+import { atTurnEnd } from "./turnEnd.ts";
 
 /** What the server says of a stored message. */
 export interface PublishAck {
@@ -57,12 +58,16 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       const token = (this.#next++).toString(36);
       this.#waiting.set(token, { resolve, reject, deadline: Date.now() + this.#timeoutMs });
-      try {
-        this.#nc.publish(subject, payload, { headers, reply: `${this.#inbox}.${token}` });
-      } catch (error) {
-        this.#waiting.delete(token);
-        reject(new Unavailable("the connection to NATS is closed", { cause: error }));
-      }
+      atTurnEnd(() => {
+        // Not after its time: the caller takes an unanswered publish for one whose outcome can be read.
+        if (!this.#waiting.has(token)) return;
+        try {
+          this.#nc.publish(subject, payload, { headers, reply: `${this.#inbox}.${token}` });
+        } catch (error) {
+          this.#waiting.delete(token);
+          reject(new Unavailable("the connection to NATS is closed", { cause: error }));
+        }
+      });
     });
   }
 

@@ -49,7 +49,7 @@ export function stateName(snapshot: AnyMachineSnapshot): string {
   return typeof value === "string" ? [...names, value].join(".") : names.join(".");
 }
 
-/** True once nothing can happen to the actor any more: it is in a state that its statechart tags `ended`. */
+/** True once nothing more happens to the actor by itself: it is in a state that its statechart tags `ended`. */
 export function hasEnded(snapshot: AnyMachineSnapshot): boolean {
   return snapshot.hasTag("ended");
 }
@@ -86,12 +86,29 @@ export function begin<F extends Fact>(behaviour: Behaviour<F>, input: unknown): 
   return decision;
 }
 
+/** What each snapshot answered to a fact: most actors of a kind live the same few lives, and beginnings are shared. */
+const decisions = new WeakMap<AnyMachineSnapshot, Map<string, Decision>>();
+const MAX_DECISIONS = 32;
+
 /**
- * The decision that a fact leads to.
+ * The decision that a fact leads to; the same object each time, since transition functions are pure (I3).
  * @throws FactRefused when the machine does not take this fact in its present state (I3).
  */
 export function decide(snapshot: AnyMachineSnapshot, fact: Fact): Decision {
-  if (hasEnded(snapshot) || !snapshot.can(fact)) {
+  let known = decisions.get(snapshot);
+  if (known === undefined) decisions.set(snapshot, (known = new Map<string, Decision>()));
+  const key = JSON.stringify(fact);
+  let decision = known.get(key);
+  if (decision === undefined) {
+    decision = workOut(snapshot, fact);
+    if (known.size < MAX_DECISIONS) known.set(key, decision);
+  }
+  return decision;
+}
+
+function workOut(snapshot: AnyMachineSnapshot, fact: Fact): Decision {
+  // Some ended actors can begin again; what cannot has no transition that takes the fact.
+  if (!snapshot.can(fact)) {
     throw new FactRefused(`${fact.type} cannot happen in state ${stateName(snapshot)}`);
   }
   const [next, actions] = transition(snapshot.machine, snapshot, fact);

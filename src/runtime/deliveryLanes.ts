@@ -25,6 +25,8 @@ export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
 
 /** Work items held per place: enough that pulls are large, few enough that memory stays small (I10). */
 const HELD_PER_PLACE = 8;
+/** How often it is looked whether room is short, ms. */
+const RELIEVE_EVERY_MS = 100;
 /** No target has more than this share of the process. */
 const LARGEST_SHARE = 0.5;
 /** An item that cannot go after all is asked for again after this, ms. */
@@ -46,6 +48,7 @@ class DeliveryLanes implements WorkQueue {
   readonly #room: WaitingRoom;
   readonly #waiting: WaitingQueues;
   readonly #lanes: WorkQueue[];
+  readonly #relief: NodeJS.Timeout;
 
   constructor(options: DeliveryLanesOptions) {
     const { connection, concurrency, logger } = options;
@@ -53,6 +56,7 @@ class DeliveryLanes implements WorkQueue {
     this.#worker = new DeliveryWorker(options);
     const held = concurrency * HELD_PER_PLACE;
     this.#lines = new DeliveryLines({ places: concurrency, roomy: held / 2 });
+    this.#relief = setInterval(() => this.#lines.relieve(), RELIEVE_EVERY_MS);
     this.#room = new WaitingRoom(connection);
     this.#waiting = new WaitingQueues({
       ...options,
@@ -77,6 +81,7 @@ class DeliveryLanes implements WorkQueue {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#relief);
     this.#lines.close();
     await Promise.all([this.#waiting.close(), ...this.#lanes.map((lane) => lane.close())]);
     this.#room.close();
@@ -106,11 +111,10 @@ class DeliveryLanes implements WorkQueue {
     const { target, dueAtMs, isFromWaitingRoom } = work;
     const line = this.#lines.of(targetName(target));
     if (!(await this.#mayGo(work, line))) return this.#putAside(work, line);
-    const verdict = await this.#lines.enter(line, { dueAtMs, isMovable: !isFromWaitingRoom });
+    const place = await this.#lines.enter(line, { dueAtMs, isMovable: !isFromWaitingRoom });
     // What has no place yet when the process closes goes back to the others at once (I13).
-    if (verdict === "closed") return { kind: "again", delayMs: 0 };
-    if (verdict === "move") return this.#putAside(work, line);
-    const beganMs = performance.now();
+    if (place === "closed") return { kind: "again", delayMs: 0 };
+    if (place === "move") return this.#putAside(work, line);
     try {
       const { result, made } = await this.#worker.advance(work.history);
       if (made === null) return result;
@@ -118,7 +122,7 @@ class DeliveryLanes implements WorkQueue {
       // A retry that follows is a work item of its own.
       return { kind: "done" };
     } finally {
-      this.#lines.leave(line, beganMs);
+      this.#lines.leave(place);
     }
   }
 

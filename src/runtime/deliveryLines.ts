@@ -1,8 +1,16 @@
 /** Who goes next: one line per target, places over all of them, and word to those who would wait too long. */
 import { Pace } from "./pace.ts";
 
-/** `go`: a place is yours until you leave. `move`: wait elsewhere, the target is too slow. `closed`: the process ends. */
-export type Verdict = "go" | "move" | "closed";
+/** A place is yours until you leave it. `move`: wait elsewhere, the target is too slow. `closed`: the process ends. */
+export type Verdict = Place | "move" | "closed";
+
+/** An attempt under way. */
+export interface Place {
+  line: Line;
+  beganMs: number;
+  /** It has waited for its target so long that somebody else got the place. */
+  isGivenBack: boolean;
+}
 
 /** A first attempt, or a retry with its due time, ms. `isMovable` is false for who has no other place to wait. */
 export interface Turn {
@@ -20,6 +28,12 @@ const ON_TIME_MS = 500;
 const LATE_EVERY = 4;
 /** A line that takes longer than this to work off is moved elsewhere when room is short, ms. */
 const LONGEST_LINE_MS = 1_000;
+/** A target that answers sooner than this is not what its line waits for: this process has more to do than it can, ms. */
+const SLOW_MS = 250;
+/** An attempt that waits longer than this for its target costs nothing but memory, and gives its place back, ms. */
+const PATIENCE_MS = 1_000;
+/** So many places more than there are can be given back: what bounds that memory (I10). */
+const MOST_GIVEN_BACK = 20;
 /** Weight of the newest duration in a line's average. */
 const NEWEST = 0.2;
 
@@ -57,10 +71,10 @@ export class Line {
     this.#averageMs += (durationMs - this.#averageMs) * (this.#averageMs === 0 ? 1 : NEWEST);
   }
 
-  /** How long the last of the line would wait, ms: a target that answers nothing counts by its silence. */
-  expectedMs(nowMs: number): number {
+  /** The target is slow, and the last of the line would wait long: one that answers nothing counts by its silence. */
+  isStuck(nowMs: number): boolean {
     const eachMs = Math.max(this.#averageMs, nowMs - this.#lastEndMs);
-    return (this.length * eachMs) / this.pace.limit;
+    return !this.hasRoom && eachMs >= SLOW_MS && (this.length * eachMs) / this.pace.limit >= LONGEST_LINE_MS;
   }
 
   /** Retries on time first, then first attempts, then late retries. */
@@ -100,12 +114,15 @@ export class DeliveryLines {
   readonly #lines = new Map<string, Line>();
   /** Lines that have someone waiting and room at their target, in turn. */
   readonly #ring: Line[] = [];
+  readonly #places = new Set<Place>();
+  readonly #mostPlaces: number;
   #free: number;
   #waiting = 0;
   #isClosed = false;
 
   constructor({ places, roomy, now = performance.now.bind(performance) }: DeliveryLinesOptions) {
     this.#free = places;
+    this.#mostPlaces = places * MOST_GIVEN_BACK;
     this.#roomy = roomy;
     this.#now = now;
   }
@@ -117,28 +134,24 @@ export class DeliveryLines {
     return line;
   }
 
-  /** Gives a place at once if there is one, else a promise of the verdict. After `go`, call `leave`. */
+  /** Gives a place at once if there is one, else a promise of the verdict. A place has to be left. */
   enter(line: Line, turn: Turn): Verdict | Promise<Verdict> {
     if (this.#isClosed) return "closed";
-    if (this.#free > 0 && line.hasRoom && line.length === 0) {
-      this.#free -= 1;
-      line.began(this.#now());
-      return "go";
-    }
+    if (this.#free > 0 && line.hasRoom && line.length === 0) return this.#occupy(line, this.#now());
     const verdict = new Promise<Verdict>((resolve) => {
       (turn.dueAtMs === null ? line.firsts : line.retries).push({ ...turn, resolve });
     });
     this.#waiting += 1;
     this.#join(line);
-    if (this.#waiting >= this.#roomy) this.#relieve(line);
     return verdict;
   }
 
-  leave(line: Line, beganMs: number): void {
-    this.#free += 1;
+  leave(place: Place): void {
+    if (!place.isGivenBack) this.#free += 1;
+    this.#places.delete(place);
     const now = this.#now();
-    line.ended(now - beganMs, now);
-    this.#join(line);
+    place.line.ended(now - place.beganMs, now);
+    this.#join(place.line);
     this.#dispatch();
   }
 
@@ -149,6 +162,14 @@ export class DeliveryLines {
       for (const { resolve } of [...line.firsts.splice(0), ...line.retries.splice(0)]) resolve("closed");
     }
     this.#waiting = 0;
+  }
+
+  #occupy(line: Line, nowMs: number): Place {
+    const place = { line, beganMs: nowMs, isGivenBack: false };
+    this.#free -= 1;
+    this.#places.add(place);
+    line.began(nowMs);
+    return place;
   }
 
   #join(line: Line): void {
@@ -165,20 +186,31 @@ export class DeliveryLines {
       const now = this.#now();
       const waiter = line.hasRoom ? line.next(now) : undefined;
       if (waiter === undefined) continue;
-      this.#free -= 1;
       this.#waiting -= 1;
-      line.began(now);
+      const place = this.#occupy(line, now);
       this.#join(line);
-      waiter.resolve("go");
+      waiter.resolve(place);
     }
   }
 
-  /** Room is short: the newcomer's line and the longest one go elsewhere if their targets are what they wait for. */
-  #relieve(newest: Line): void {
-    let longest = newest;
-    for (const line of this.#lines.values()) if (line.length > longest.length) longest = line;
-    for (const line of new Set([newest, longest])) {
-      if (line.hasRoom || line.expectedMs(this.#now()) < LONGEST_LINE_MS) continue;
+  /**
+   * To be called now and then. Attempts that wait long give their place back, so that many hanging targets together
+   * do not stop the rest. When room is short, the lines whose target is what they wait for go elsewhere; while all
+   * places are in use nobody moves: then this process is what they wait for.
+   */
+  relieve(): void {
+    const now = this.#now();
+    // Oldest first: the first that is young ends the search.
+    for (const place of this.#places) {
+      if (now - place.beganMs < PATIENCE_MS || this.#places.size >= this.#mostPlaces) break;
+      if (place.isGivenBack) continue;
+      place.isGivenBack = true;
+      this.#free += 1;
+    }
+    this.#dispatch();
+    if (this.#waiting < this.#roomy || this.#free === 0) return;
+    for (const line of this.#lines.values()) {
+      if (!line.isStuck(now)) continue;
       line.isDiverted = true;
       const moved = line.takeMovable();
       this.#waiting -= moved.length;

@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import { toError } from "../domain/errors.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { RENEW_EVERY_MS } from "../log/topology.ts";
+import { atTurnEnd } from "../log/turnEnd.ts";
 
 /** What became of a work item: done, to come back after a wait, or never to come back. */
 export type WorkResult =
@@ -60,6 +61,8 @@ class Queue implements WorkQueue {
     await this.#loop;
     await Promise.all(this.#pulls);
     while (this.#held.size > 0) await Promise.all([...this.#held.values()].map(({ work }) => work));
+    // The last receipts go out at the end of the turn.
+    await new Promise((resolve) => setImmediate(resolve));
     clearInterval(this.#renewal);
   }
 
@@ -141,9 +144,12 @@ class Queue implements WorkQueue {
     const receipt = () => this.#held.get(message.seq)?.message ?? message;
     try {
       const result = await handle(message);
-      if (result.kind === "done") receipt().ack();
-      else if (result.kind === "again") receipt().nak(Math.max(0, Math.ceil(result.delayMs)));
-      else receipt().term(result.reason);
+      const last = receipt();
+      if (result.kind === "done") atTurnEnd(() => last.ack());
+      else if (result.kind === "again") {
+        const delayMs = Math.max(0, Math.ceil(result.delayMs));
+        atTurnEnd(() => last.nak(delayMs));
+      } else last.term(result.reason);
     } catch (error) {
       const delayMs = Math.min(250 * 2 ** Math.min(message.info.deliveryCount, 10), MAX_ERROR_DELAY_MS);
       logger.warn({ err: toError(error), consumer, subject: message.subject, delayMs }, "worker.item_failed");
