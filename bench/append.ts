@@ -5,13 +5,14 @@ import { encodeEvent } from "../src/log/codec.ts";
 import { connectLog, ensureTopology, type LogConnection } from "../src/log/connection.ts";
 import { EventLog, NEW_AGGREGATE } from "../src/log/eventLog.ts";
 import { DEFAULT_LOG_LIMITS, Topology } from "../src/log/topology.ts";
+import type { BenchContext } from "./context.ts";
 import { createPending, type PendingPlace } from "./deliveries.ts";
 import { type Measurement, measured } from "./measurement.ts";
 import { alternate } from "./median.ts";
 import { pipelined } from "./pipelined.ts";
-import type { BenchServers } from "./servers.ts";
 
 const COUNT = 10_000;
+const QUICK_COUNT = 3_000;
 const WARM_UP = 5_000;
 const IN_FLIGHT = 500;
 const ROUNDS = 3;
@@ -22,7 +23,8 @@ interface Contestants {
 }
 
 /** Events of new aggregates, at an expected version, with a dedupe id, checked by their schema; per second. */
-export async function benchAppend(servers: BenchServers): Promise<Measurement[]> {
+export async function benchAppend({ servers, isQuick }: BenchContext): Promise<Measurement[]> {
+  const count = isQuick ? QUICK_COUNT : COUNT;
   const connection = await connectLog(servers.natsUrl, new Topology(servers.newPrefix()));
   await ensureTopology(connection, DEFAULT_LOG_LIMITS);
   // The same kind of stream under another name, so that the bare publishes pay for the same storage.
@@ -36,9 +38,9 @@ export async function benchAppend(servers: BenchServers): Promise<Measurement[]>
     await publishAll(bare, { round: 0, payload, count: WARM_UP });
     await publishRaw(bare, { round: 0, payload, count: WARM_UP });
     const rates = await alternate(ROUNDS, {
-      append: (round) => appendAll(ours, round, COUNT),
-      publish: (round) => publishAll(bare, { round, payload, count: COUNT }),
-      raw: (round) => publishRaw(bare, { round, payload, count: COUNT }),
+      append: (round) => appendAll(ours, round, count),
+      publish: (round) => publishAll(bare, { round, payload, count }),
+      raw: (round) => publishRaw(bare, { round, payload, count }),
     });
     return [
       measured({

@@ -4,8 +4,12 @@ import path from "node:path";
 
 /** A child that answers messages. */
 export interface Child {
+  pid: number;
   ask<Answer>(question: object): Promise<Answer>;
+  /** Lets it end by itself. */
   close(): Promise<void>;
+  /** Ends it as a crash would (kill -9). */
+  kill(): Promise<void>;
 }
 
 /**
@@ -17,10 +21,13 @@ export async function startChild(file: string, env: Record<string, string> = {})
   const child = fork(path.join(import.meta.dirname, file), {
     env: { ...process.env, ...env },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
+    // Arrivals and the like come by the thousand: structured clones are quicker than JSON.
+    serialization: "advanced",
   });
   const gone = new Promise<number | null>((resolve) => child.once("exit", resolve));
   await answer(file, child, gone);
   return {
+    pid: child.pid ?? 0,
     async ask<Answer>(question: object) {
       const answered = answer(file, child, gone);
       child.send(question);
@@ -30,16 +37,24 @@ export async function startChild(file: string, env: Record<string, string> = {})
       if (child.connected) child.disconnect();
       await gone;
     },
+    async kill() {
+      child.kill("SIGKILL");
+      await gone;
+    },
   };
 }
 
 function answer(file: string, child: ChildProcess, gone: Promise<number | null>): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    child.once("message", (message: { error?: string }) => {
+    const onMessage = (message: { error?: string }) => {
       if (message.error === undefined) resolve(message);
       else reject(new Error(message.error));
+    };
+    child.once("message", onMessage);
+    void gone.then((code) => {
+      child.off("message", onMessage);
+      reject(new Error(`${file} ended with ${code}`));
     });
-    void gone.then((code) => reject(new Error(`${file} ended with ${code}`)));
   });
 }
 

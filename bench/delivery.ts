@@ -1,88 +1,171 @@
-/** Deliveries of one event each, event-sourced from end to end, against bare POSTs of the same requests. */
-import { Agent } from "undici";
+/** Deliveries of one event each, event-sourced from end to end, against bare POSTs and against queues in Postgres. */
 import { Releases } from "../src/releases.ts";
-import { webhookRequest } from "../src/runtime/webhookTarget.ts";
-import { pendingData } from "./deliveries.ts";
-import { type BenchEgret, startBenchEgret, WORKER_CONCURRENCY } from "./egret.ts";
+import { type Contender, egretContender, peerContender, type Round } from "./contest.ts";
+import type { BenchContext } from "./context.ts";
+import { cpuBetween, readCpu, type Watched } from "./cpu.ts";
+import { type CpuRow, cpuTable } from "./cpuTable.ts";
+import { openBenchEgret, WORKER_CONCURRENCY, webhooksYaml } from "./egret.ts";
+import { openFeed } from "./feed.ts";
 import { type Measurement, measured } from "./measurement.ts";
 import { alternate } from "./median.ts";
-import { pipelined } from "./pipelined.ts";
-import type { BenchServers } from "./servers.ts";
+import { PEERS, type PeerName } from "./peers/peer.ts";
 import { expectAtSink, type Sink, startSink } from "./sink.ts";
 
-const COUNT = 1_500;
-const WARM_UP = 500;
+const COUNT = 20_000;
+const QUICK_COUNT = 3_000;
 const ROUNDS = 3;
-/** One webhook gets a share of the worker's places only: with so many, the worker's own bound is the one that is met. */
-const WEBHOOKS = 40;
-/** The worker's pool has as many to one origin. */
-const CONNECTIONS = 64;
+/** Part of a round that warms each contender up before the first. */
+const WARM_UP = 0.1;
+/** Deliveries to many targets, which are only reported. */
+const MANY_TARGETS = [40, 400];
+const MANY_SHARE = 0.2;
 
-/**
- * Deliveries per second: delivery.pending appended, taken by the worker, signed, sent, delivery.delivered appended,
- * projected; the clock stops when the last one is.
- */
-export async function benchDelivery(servers: BenchServers): Promise<Measurement[]> {
+type Name = "egret" | PeerName;
+type Contenders = Record<Name, Contender>;
+
+/** What ours is held against, least ratio first where the issue names one. */
+const HELD: Record<PeerName, { bar?: number; against: string }> = {
+  bare: { bar: 0.25, against: "bare undici: the same requests, signed and sent, nothing remembered" },
+  "bare-row": { against: "bare undici with one attempt row in Postgres" },
+  "pg-boss": { bar: 0.85, against: "pg-boss: a job and an attempt row each, in Postgres" },
+  "graphile-worker": { against: "graphile-worker: a job and an attempt row each; aim: 1.00" },
+};
+
+/** Deliveries per second: all wait before the clock starts, workers start, the last is done and recorded. */
+export async function benchDelivery(context: BenchContext): Promise<Measurement[]> {
+  const count = context.isQuick ? QUICK_COUNT : COUNT;
   const releases = new Releases();
   try {
     const sink = await startSink();
     releases.push(() => sink.close());
-    const pool = new Agent({ connections: CONNECTIONS, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
-    releases.push(() => pool.destroy());
-    const names = Array.from({ length: WEBHOOKS }, (_, index) => `hook${index}`);
-    const webhooks = names.map((name) => `  ${name}: { endpoint: "${sink.url}/hook" }`).join("\n");
-    const egret = await startBenchEgret(servers, `workspace: bench\nwebhooks:\n${webhooks}\n`);
-    releases.push(() => egret.close());
-    await sink.report({ secrets: egret.webhooks.map(({ id, secret }) => [String(id), secret]) });
-    const contest = { sink, egret, pool };
-    await postAll(contest, "warm", WARM_UP);
-    await deliverAll(contest, "warm", WARM_UP);
-    const rates = await alternate(ROUNDS, {
-      bare: (round) => postAll(contest, `bare${round}`, COUNT),
-      ours: (round) => deliverAll(contest, `ours${round}`, COUNT),
-    });
-    return [
-      measured({
-        name: "delivery",
-        value: rates.ours,
-        unit: "deliveries/s",
-        kind: "rate",
-        reference: rates.bare,
-        against: `bare POSTs by undici, same requests, ${WORKER_CONCURRENCY} under way`,
-      }),
-    ];
+    const { contenders, close } = await openContenders(context, sink);
+    releases.push(close);
+    const tally = new Tally(context, sink);
+    for (const [name, contender] of Object.entries(contenders)) {
+      await tally.run(contender, { name: `warm-${name}`, count: count * WARM_UP, targets: 1 });
+    }
+    tally.forget(Object.keys(contenders));
+    const rates = await alternate(
+      context.isQuick ? 1 : ROUNDS,
+      mapValues(
+        contenders,
+        (contender, name) => (round: number) =>
+          tally.run(contender, { name: `${name}${round}`, count, targets: 1 }, name),
+      ),
+    );
+    const many: [number, number][] = [];
+    for (const targets of MANY_TARGETS) {
+      const round = { name: `to${targets}`, count: count * MANY_SHARE, targets };
+      many.push([targets, await tally.run(contenders.egret, round, `egret, ${targets} targets`)]);
+    }
+    context.note(cpuTable("CPU per delivery, µs", tally.rows()));
+    return lines(rates, many);
   } finally {
     await releases.release();
   }
 }
 
-interface Contest {
-  sink: Sink;
-  egret: BenchEgret;
-  pool: Agent;
+async function openContenders(
+  context: BenchContext,
+  sink: Sink,
+): Promise<{ contenders: Contenders; close: () => Promise<void> }> {
+  const releases = new Releases();
+  const paths = Array.from({ length: Math.max(...MANY_TARGETS) }, () => "/hook");
+  const egret = await openBenchEgret(context.servers, webhooksYaml(sink.url, paths));
+  await sink.watch({ secrets: egret.webhooks.map(({ id, secret }) => [String(id), secret]) });
+  const feed = await openFeed(egret);
+  releases.push(() => feed.close());
+  const opened: [Name, Contender][] = [];
+  const keep = (name: Name, contender: Contender) => {
+    releases.push(() => contender.close());
+    opened.push([name, contender]);
+  };
+  keep("egret", await egretContender(context, { egret, feed, sink }));
+  for (const name of PEERS) keep(name, await peerContender(name, { context, egret, sink }));
+  return { contenders: Object.fromEntries(opened) as Contenders, close: () => releases.release() };
 }
 
-async function deliverAll({ egret, sink }: Contest, round: string, count: number): Promise<number> {
-  const ms = await egret.deliver(round, count);
-  await expectAtSink(sink, count);
-  return (count / ms) * 1000;
-}
+/** Runs rounds, proves each at the sink, and adds up what CPU each contender's took. */
+class Tally {
+  readonly #context: BenchContext;
+  readonly #sink: Sink;
+  readonly #used = new Map<string, CpuRow>();
 
-/** The same headers, signatures and body as the worker's; nothing is remembered of them. */
-async function postAll({ sink, egret, pool }: Contest, round: string, count: number): Promise<number> {
-  const { webhooks } = egret;
-  const ms = await pipelined({ count, inFlight: WORKER_CONCURRENCY }, async (index) => {
-    const webhook = webhooks[index % webhooks.length] ?? { id: 0, secret: "" };
-    const pending = pendingData({ deliveryId: `${round}-${index}`, webhookId: webhook.id });
-    const request = webhookRequest(webhook, pending, {
-      attempt: 1,
-      userAgent: "bench",
-      nowMs: Date.now(),
+  constructor(context: BenchContext, sink: Sink) {
+    this.#context = context;
+    this.#sink = sink;
+  }
+
+  /** One round; deliveries per second. */
+  async run(contender: Contender, round: Round, row = round.name): Promise<number> {
+    await contender.prepare(round);
+    await this.#sink.watch();
+    const watched: Watched = {
+      ...contender.watched,
+      ...this.#context.servers.pids,
+      sink: this.#sink.pid,
+      bench: process.pid,
+    };
+    const before = await readCpu(watched);
+    const ms = await contender.deliver(round);
+    const cpu = cpuBetween(before, await readCpu(watched));
+    this.#add({ name: row, deliveries: round.count, wallMs: ms, cpu });
+    await contender.rest();
+    await expectAtSink(this.#sink, round.count);
+    return (round.count / ms) * 1000;
+  }
+
+  /** Begins anew; rows come in this order, others after them. */
+  forget(order: readonly string[]): void {
+    this.#used.clear();
+    for (const row of order) this.#used.set(row, { name: row, deliveries: 0, wallMs: 0, cpu: {} });
+  }
+
+  rows(): CpuRow[] {
+    return [...this.#used.values()];
+  }
+
+  #add({ name, deliveries, wallMs, cpu }: CpuRow): void {
+    const known = this.#used.get(name) ?? { name, deliveries: 0, wallMs: 0, cpu: {} };
+    const sum = { ...known.cpu };
+    for (const [process, ms] of Object.entries(cpu)) sum[process] = (sum[process] ?? 0) + ms;
+    this.#used.set(name, {
+      name,
+      deliveries: known.deliveries + deliveries,
+      wallMs: known.wallMs + wallMs,
+      cpu: sum,
     });
-    const answer = await pool.request({ origin: sink.url, path: "/hook", method: "POST", ...request });
-    await answer.body.dump();
-    if (answer.statusCode !== 200) throw new Error(`the sink answered ${answer.statusCode}`);
-  });
-  await expectAtSink(sink, count);
-  return (count / ms) * 1000;
+  }
+}
+
+function lines(rates: Record<Name, number>, many: [number, number][]): Measurement[] {
+  const held = PEERS.map((peer) =>
+    measured({
+      name: peer === "bare" ? "delivery" : `delivery/${peer}`,
+      value: rates.egret,
+      unit: "deliveries/s",
+      kind: "rate",
+      reference: rates[peer],
+      ...HELD[peer],
+    }),
+  );
+  const toMany = many.map(([targets, rate]) =>
+    measured({
+      name: `delivery-${targets}`,
+      value: rate,
+      unit: "deliveries/s",
+      kind: "rate",
+      reference: rates.egret,
+      against: `ours to one target; these go to ${targets}, ${WORKER_CONCURRENCY} under way in both`,
+    }),
+  );
+  return [...held, ...toMany];
+}
+
+function mapValues<Key extends string, From, To>(
+  record: Record<Key, From>,
+  map: (value: From, key: Key) => To,
+): Record<Key, To> {
+  const entries = Object.entries(record) as [Key, From][];
+  return Object.fromEntries(entries.map(([key, value]) => [key, map(value, key)])) as Record<Key, To>;
 }

@@ -1,72 +1,115 @@
-/** An Egret of a benchmark: migrated, configured by an egret.yaml, and at work in a process of its own. */
+/** An Egret of a benchmark: migrated and configured by an egret.yaml, with as many processes as the benchmark starts. */
 import { randomBytes } from "node:crypto";
 import { applyChanges } from "../src/configuration/apply.ts";
 import { parseEgretFile } from "../src/configuration/egretFile.ts";
 import { planChanges } from "../src/configuration/plan.ts";
 import { readSync } from "../src/configuration/store.ts";
 import { DEFAULT_LOG_LIMITS } from "../src/log/topology.ts";
+import type { EgretSettings, Role } from "../src/main.ts";
 import { openDatabase } from "../src/projections/database.ts";
 import { migrateToLatest } from "../src/projections/migrate.ts";
 import { openSecretBox } from "../src/security/secretBox.ts";
 import { postgresSource } from "../src/sources/postgres.ts";
-import { startChild } from "./childMessages.ts";
+import { type Child, startChild } from "./childMessages.ts";
 import type { BenchServers } from "./servers.ts";
 
-/** What the child can be asked. */
-export type EgretQuestion =
-  | { kind: "deliver"; round: string; count: number; webhookIds: number[] }
-  | { kind: "peak" };
-export type EgretAnswer = { ms: number } | { peakBytes: number };
+/** What a process is started with; it opens its own log lines. */
+export type BenchSettings = Omit<EgretSettings, "logger" | "roles">;
 
-/** An Egret at work. */
+/** What a process can be asked. */
+export type EgretQuestion =
+  | { kind: "start"; roles: readonly Role[] }
+  | { kind: "stop" }
+  | { kind: "peak" }
+  | { kind: "profile"; file: string | null };
+
+/** An installation: its database and streams are its own. */
 export interface BenchEgret {
   databaseUrl: string;
+  natsUrl: string;
   streamPrefix: string;
-  /** Ids and secrets of the webhooks. */
+  /** Ids and secrets of the webhooks, in the order of the file. */
   webhooks: { id: number; secret: string }[];
   /** The syncs, with the query by which each reads keys and hashes. */
   syncs: { id: number; keysSql: string }[];
-  /** Milliseconds for so many deliveries from end to end. */
-  deliver(round: string, count: number): Promise<number>;
-  /** Most memory that its process ever had, bytes. */
-  peakBytes(): Promise<number>;
-  close(): Promise<void>;
+  /** Starts a process that does nothing yet. */
+  openProcess(): Promise<EgretProcess>;
 }
 
-/** Deliveries and runs that the process holds at once: the default of EGRET_WORKER_CONCURRENCY. */
+/** One process of Egret, which can be at work or not: its code stays warm between. */
+export interface EgretProcess {
+  pid: number;
+  /** Resolves when the roles are at work. */
+  start(roles: readonly Role[]): Promise<void>;
+  /** Drains; the process stays. */
+  stop(): Promise<void>;
+  /** Most memory that it ever had, bytes. */
+  peakBytes(): Promise<number>;
+  /** Does the work with the CPU profiler on, and writes what it saw. */
+  profiled<Result>(file: string, work: () => Promise<Result>): Promise<Result>;
+  close(): Promise<void>;
+  /** Ends it as a crash would (kill -9). */
+  kill(): Promise<void>;
+}
+
+/** Deliveries and runs that a process holds at once: the default of EGRET_WORKER_CONCURRENCY. */
 export const WORKER_CONCURRENCY = 100;
 
-/** Applies the configuration and starts the process with all roles but the API. */
-export async function startBenchEgret(servers: BenchServers, yaml: string): Promise<BenchEgret> {
+/** All roles but the API: what works without being asked. */
+export const AT_WORK: readonly Role[] = ["worker", "projector", "scheduler"];
+
+/** Makes an installation; nothing runs yet. */
+export async function openBenchEgret(servers: BenchServers, yaml: string): Promise<BenchEgret> {
   const databaseUrl = await servers.createDatabase();
   const streamPrefix = servers.newPrefix();
   const secretKeys = [randomBytes(32).toString("base64")];
   await migrateToLatest(databaseUrl);
   const configured = await configure({ databaseUrl, secretKeys }, yaml);
-  const settings = {
+  const settings: BenchSettings = {
     databaseUrl,
     natsUrl: servers.natsUrl,
     secretKeys,
     streamPrefix,
     limits: DEFAULT_LOG_LIMITS,
-    roles: ["worker", "projector", "scheduler"],
     http: { host: "127.0.0.1", port: 0 },
     concurrency: WORKER_CONCURRENCY,
     allowHttp: true,
     outboundAllow: [],
   };
-  const child = await startChild("egretChild.ts", { EGRET_BENCH_SETTINGS: JSON.stringify(settings) });
-  const webhookIds = configured.webhooks.map(({ id }) => id);
-  const ask = <Answer extends EgretAnswer>(question: EgretQuestion) => child.ask<Answer>(question);
   return {
     databaseUrl,
+    natsUrl: servers.natsUrl,
     streamPrefix,
     ...configured,
-    deliver: async (round, count) =>
-      (await ask<{ ms: number }>({ kind: "deliver", round, count, webhookIds })).ms,
-    peakBytes: async () => (await ask<{ peakBytes: number }>({ kind: "peak" })).peakBytes,
-    close: () => child.close(),
+    openProcess: async () =>
+      processOf(await startChild("egretChild.ts", { EGRET_BENCH_SETTINGS: JSON.stringify(settings) })),
   };
+}
+
+function processOf(child: Child): EgretProcess {
+  const ask = <Answer>(question: EgretQuestion) => child.ask<Answer>(question);
+  return {
+    pid: child.pid,
+    start: async (roles) => void (await ask({ kind: "start", roles })),
+    stop: async () => void (await ask({ kind: "stop" })),
+    peakBytes: async () => (await ask<{ peakBytes: number }>({ kind: "peak" })).peakBytes,
+    async profiled(file, work) {
+      await ask({ kind: "profile", file: null });
+      try {
+        return await work();
+      } finally {
+        await ask({ kind: "profile", file });
+      }
+    },
+    close: () => child.close(),
+    kill: () => child.kill(),
+  };
+}
+
+/** An egret.yaml with nothing but webhooks, one for each path of the sink. */
+export function webhooksYaml(sinkUrl: string, paths: readonly string[]): string {
+  const lines = paths.map((path, index) => `  hook${index}: { endpoint: "${sinkUrl}${path}" }\n`);
+  return `workspace: bench\nwebhooks:\n${lines.join("")}`;
 }
 
 async function configure(
@@ -80,8 +123,8 @@ async function configure(
     const file = parseEgretFile(yaml, "egret.yaml", { env: {}, allowHttp: true });
     const plan = await planChanges({ db, box, file, describe: postgresSource.describeObject });
     const { webhookSecrets } = await applyChanges({ db, box, plan, actor: "bench" });
-    const secrets = new Map(webhookSecrets.map(({ name, secret }) => [name, secret]));
-    const webhooks = await db.selectFrom("egret.webhooks").select(["id", "name"]).execute();
+    const rows = await db.selectFrom("egret.webhooks").select(["id", "name"]).execute();
+    const ids = new Map(rows.map(({ id, name }) => [name, id]));
     const syncs = [];
     for (const { id } of await db.selectFrom("egret.syncs").select("id").execute()) {
       const sync = await readSync(db, box, id);
@@ -89,7 +132,10 @@ async function configure(
       const columns = await postgresSource.describeObject(sync.source, sync.object);
       syncs.push({ id, keysSql: postgresSource.compile(sync, columns).keysSql });
     }
-    return { webhooks: webhooks.map(({ id, name }) => ({ id, secret: secrets.get(name) ?? "" })), syncs };
+    const byNumber = (a: { name: string }, b: { name: string }) =>
+      Number(/\d+$/.exec(a.name)?.[0]) - Number(/\d+$/.exec(b.name)?.[0]);
+    const webhooks = webhookSecrets.toSorted(byNumber);
+    return { webhooks: webhooks.map(({ name, secret }) => ({ id: ids.get(name) ?? 0, secret })), syncs };
   } finally {
     await database.close();
   }

@@ -31,3 +31,9 @@ export async function alternate<Name extends string>(
     number
   >;
 }
+
+/** The smallest value that at least `share` of all do not exceed; 0.99 for p99. NaN of nothing. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}

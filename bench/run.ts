@@ -1,54 +1,96 @@
 /** Runs the benchmarks and prints what they found; exits with 1 when a bar is missed, with 2 when one could not be run. */
+import { mkdir } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
+import path from "node:path";
 import { parseArgs } from "node:util";
 import { benchAppend } from "./append.ts";
+import { benchBacklog } from "./backlog.ts";
+import type { Benchmark, BenchOptions } from "./context.ts";
 import { benchDelivery } from "./delivery.ts";
 import { writeDocument } from "./document.ts";
+import { benchIdle } from "./idle.ts";
+import { benchIsolation } from "./isolation.ts";
+import { benchKill } from "./kill.ts";
+import { benchLatency } from "./latency.ts";
+import { benchLateness } from "./lateness.ts";
 import type { Measurement } from "./measurement.ts";
 import { type BenchServers, openBenchServers } from "./servers.ts";
 import { benchSync } from "./sync.ts";
 import { renderJson, renderTable } from "./table.ts";
 
-const BENCHMARKS: Record<string, (servers: BenchServers) => Promise<Measurement[]>> = {
-  append: benchAppend,
-  delivery: benchDelivery,
-  sync: benchSync,
+const BENCHMARKS: Record<string, Benchmark> = {
+  append: { run: benchAppend, about: "events into the log, against the client's own publish" },
+  sync: { run: benchSync, about: "a run over 1,000,000 rows, against the comparison by hand" },
+  delivery: {
+    run: benchDelivery,
+    about: "lifecycle deliveries, against bare undici, pg-boss, graphile-worker",
+  },
+  latency: { run: benchLatency, about: "from an event's append to the first byte at the receiver" },
+  lateness: { run: benchLateness, about: "1,000 retries due at once" },
+  kill: { run: benchKill, about: "one of two workers killed with -9" },
+  isolation: { run: benchIsolation, about: "one of 50 targets hangs for ever" },
+  idle: { run: benchIdle, about: "CPU of a process with nothing to do" },
+  backlog: { run: benchBacklog, about: "1,000,000 deliveries wait for a dead target", isOnRequest: true },
 };
-const KNOWN = Object.keys(BENCHMARKS).join(", ");
+const NAMES = Object.keys(BENCHMARKS);
+const LIST = Object.entries(BENCHMARKS).map(
+  ([name, { about, isOnRequest }]) =>
+    `  ${name.padEnd(12)} ${about}${isOnRequest === true ? " (takes minutes: only when named)" : ""}`,
+);
 
-const HELP = `npm run bench [-- <options>]
+const HELP = `npm run bench [-- <name>… <options>]
 
 Measures Egret against what the machine can do without it: reference and subject in turn, medians, its own servers.
 
-  --only <name>  one benchmark: ${KNOWN}; may be repeated
-  --json         one object a line: name, value, unit, reference, ratio, bar, pass
-  --write        also puts the table into docs/performance.md
-  --help         this text
+${LIST.join("\n")}
+
+  --quick          smaller rounds and fewer of them: a look, no figure to keep
+  --cpu-prof <dir> CPU profiles of our processes during the rounds of \`delivery\`
+  --processes <n>  1 or 2: worker and projector together or apart in \`delivery\` (1)
+  --json           one object a line: name, value, unit, reference, ratio, bar, pass
+  --write          also puts the tables into docs/performance.md
+  --help           this text
 
 A ratio always reads "more is better". Exit code: 0 all bars met, 1 a bar missed, 2 could not be run.`;
 
-interface Options {
+interface Options extends BenchOptions {
   names: string[];
-  json: boolean;
-  write: boolean;
+  isJson: boolean;
+  isWriting: boolean;
 }
 
 function readOptions(): Options | null {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
-      only: { type: "string", multiple: true },
+      only: { type: "string", multiple: true, default: [] },
+      quick: { type: "boolean", default: false },
+      "cpu-prof": { type: "string" },
+      processes: { type: "string", default: "1" },
       json: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return null;
-  const names = values.only ?? Object.keys(BENCHMARKS);
-  const unknown = names.find((name) => !Object.hasOwn(BENCHMARKS, name));
-  if (unknown !== undefined) throw new Error(`there is no benchmark ${unknown}; known: ${KNOWN}`);
-  if (values.write && values.only !== undefined)
-    throw new Error("--write takes the whole table: leave --only out");
-  return { names, json: values.json, write: values.write };
+  const named = [...positionals, ...values.only];
+  const unknown = named.find((name) => !Object.hasOwn(BENCHMARKS, name));
+  if (unknown !== undefined) throw new Error(`there is no benchmark ${unknown}; known: ${NAMES.join(", ")}`);
+  const whole = NAMES.filter((name) => BENCHMARKS[name]?.isOnRequest !== true);
+  const names = named.length > 0 ? named : whole;
+  if (values.write && (values.quick || whole.some((name) => !names.includes(name))))
+    throw new Error(
+      "--write takes the whole table: name no benchmark, or all of them, and leave --quick out",
+    );
+  if (values.processes !== "1" && values.processes !== "2") throw new Error("--processes takes 1 or 2");
+  return {
+    names,
+    isQuick: values.quick,
+    profileDir: values["cpu-prof"] === undefined ? null : path.resolve(values["cpu-prof"]),
+    processes: values.processes === "1" ? 1 : 2,
+    isJson: values.json,
+    isWriting: values.write,
+  };
 }
 
 function machine({ versions }: BenchServers): string {
@@ -58,20 +100,26 @@ function machine({ versions }: BenchServers): string {
 }
 
 async function main(options: Options): Promise<boolean> {
+  const { names, isQuick, isJson, isWriting, profileDir } = options;
   const started = performance.now();
+  if (profileDir !== null) await mkdir(profileDir, { recursive: true });
   const servers = await openBenchServers();
   const measurements: Measurement[] = [];
+  const notes: string[] = [];
+  const note = (text: string) => void notes.push(text);
   try {
-    for (const name of options.names) {
+    for (const name of names) {
       if (process.stderr.isTTY) process.stderr.write(`${name} …\n`);
-      const found = (await BENCHMARKS[name]?.(servers)) ?? [];
+      const found = (await BENCHMARKS[name]?.run({ ...options, servers, note })) ?? [];
       measurements.push(...found);
-      if (options.json) for (const measurement of found) console.log(renderJson(measurement));
+      if (isJson) for (const measurement of found) console.log(renderJson(measurement));
     }
     const seconds = Math.round((performance.now() - started) / 1000);
-    const where = `${machine(servers)}; measured in ${seconds} s`;
-    if (!options.json) console.log(`\n${where}\n\n${renderTable(measurements)}`);
-    if (options.write) await writeDocument(`${where}.\n\n${renderTable(measurements)}`);
+    const quick = isQuick ? "; --quick: small rounds, no figures to keep" : "";
+    const where = `${machine(servers)}; measured in ${seconds} s${quick}`;
+    const tables = [renderTable(measurements), ...notes].filter((text) => text !== "").join("\n\n");
+    if (!isJson) console.log(`\n${where}\n\n${tables}`);
+    if (isWriting) await writeDocument(`${where}.\n\n${tables}`);
   } finally {
     await servers.close();
   }

@@ -15,6 +15,8 @@ export interface BenchServers {
   natsUrl: string;
   /** Versions of what is measured against, such as `Postgres 18.4, nats-server 2.15.1`. */
   versions: string;
+  /** Process ids, by the names that tables show. */
+  pids: { "nats-server": number; Postgres: number };
   /** Makes an empty database and resolves to its address. */
   createDatabase(): Promise<string>;
   /** A stream prefix that no other benchmark uses. */
@@ -51,6 +53,7 @@ export async function openBenchServers(): Promise<BenchServers> {
     ];
     return {
       natsUrl: nats.url,
+      pids: { "nats-server": nats.pid, Postgres: postgres.pid },
       versions: `Postgres ${version}, nats-server ${found.version}`,
       createDatabase: async () => {
         const name = uniqueName();

@@ -1,72 +1,134 @@
-/** The program of the sink: a raw HTTP server that answers 200 at once, counts distinct ids and checks a sample of signatures. */
-import { createHmac } from "node:crypto";
+/** The program of the sink: a raw HTTP server that answers by its path, counts deliveries and checks every signature. */
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { answerMessages } from "./childMessages.ts";
-import type { SinkQuestion, SinkReport } from "./sink.ts";
+import { nowMs } from "./clock.ts";
+import type { Arrival, SinkQuestion, SinkReport } from "./sink.ts";
 
-/** One request in so many has its signature checked. */
-const SAMPLE_EVERY = 50;
 const HEAD_END = Buffer.from("\r\n\r\n");
-const ANSWER = Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+const OK = Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+const UNAVAILABLE = Buffer.from("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+const SLOW_MS = 20;
 
-let secrets = new Map<string, string>();
-let ids = new Set<string>();
-let requests = 0;
-let checked = 0;
-let badSignatures = 0;
+let secrets = new Map<string, KeyObject>();
+let isRecording = false;
+let accepted = new Set<string>();
+let failedOnce = new Set<string>();
+let arrivals: Arrival[] = [];
+let counts = { requests: 0, accepted: 0, badSignatures: 0 };
+let awaited: { accepted: number; resolve(answer: { atMs: number }): void } | null = null;
 
-function headerOf(head: string, name: string): string | undefined {
-  return new RegExp(`\r\n${name}: *([^\r\n]*)`, "i").exec(head)?.[1];
+/** Reads headers by name; each pattern is made once. */
+function reader(name: string): (head: string) => string | undefined {
+  const pattern = new RegExp(`\r\n${name}: *([^\r\n]*)`, "i");
+  return (head) => pattern.exec(head)?.[1];
 }
-
-/** Notes a request by its head; true when its body has to be kept for the check. */
-function note(head: string): boolean {
-  requests += 1;
-  const id = headerOf(head, "x-delivery-id") ?? headerOf(head, "idempotency-key");
-  if (id !== undefined) ids.add(id);
-  return secrets.size > 0 && requests % SAMPLE_EVERY === 0;
-}
+const lengthOf = reader("content-length");
+const deliveryIdOf = reader("x-delivery-id");
+const keyOf = reader("idempotency-key");
+const eventIdOf = reader("x-event-id");
+const webhookIdOf = reader("x-webhook-id");
+const signatureOf = reader("x-signature");
 
 function check(head: string, body: Buffer): void {
-  checked += 1;
-  const secret = secrets.get(headerOf(head, "x-webhook-id") ?? "") ?? "";
-  const wanted = createHmac("sha256", secret).update(body).digest("base64");
-  if (headerOf(head, "x-signature") !== wanted) badSignatures += 1;
+  const secret = secrets.get(webhookIdOf(head) ?? "");
+  const wanted =
+    secret === undefined ? undefined : createHmac("sha256", secret).update(body).digest("base64");
+  if (wanted === undefined || signatureOf(head) !== wanted) counts.badSignatures += 1;
+}
+
+function accept(socket: Socket, deliveryId: string): void {
+  counts.accepted += 1;
+  accepted.add(deliveryId);
+  socket.write(OK);
+  if (awaited !== null && accepted.size >= awaited.accepted) {
+    awaited.resolve({ atMs: nowMs() });
+    awaited = null;
+  }
+}
+
+/** Answers a whole request as its path says. */
+function answer(socket: Socket, head: string, atMs: number): void {
+  counts.requests += 1;
+  const deliveryId = deliveryIdOf(head) ?? keyOf(head) ?? "";
+  const path = head.slice(head.indexOf(" ") + 1, head.indexOf(" ", head.indexOf(" ") + 1));
+  let status: number | null = 200;
+  if (path === "/hang") status = null;
+  else if (path === "/fail" && !failedOnce.has(deliveryId)) status = 503;
+  if (isRecording) {
+    arrivals.push({ deliveryId, eventId: eventIdOf(head) ?? "", atMs, wallMs: Date.now(), status });
+  }
+  if (status === null) return;
+  if (status === 503) {
+    failedOnce.add(deliveryId);
+    socket.write(UNAVAILABLE);
+  } else if (path === "/slow") setTimeout(accept, SLOW_MS, socket, deliveryId);
+  else accept(socket, deliveryId);
 }
 
 function serve(socket: Socket): void {
   socket.setNoDelay(true);
-  let pending: Buffer = Buffer.alloc(0);
-  let head: string | null = null;
+  let rest: Buffer = Buffer.alloc(0);
+  let head: { text: string; atMs: number } | null = null;
   let left = 0;
-  let kept: Buffer[] | null = null;
-  const take = (chunk: Buffer): Buffer => {
-    const part = chunk.subarray(0, left);
-    left -= part.length;
-    kept?.push(part);
-    return chunk.subarray(part.length);
-  };
+  let kept: Buffer[] = [];
   socket.on("data", (chunk) => {
-    let rest: Buffer = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    pending = rest.subarray(rest.length);
+    const atMs = nowMs();
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     for (;;) {
       if (head === null) {
         const end = rest.indexOf(HEAD_END);
-        if (end < 0) break;
-        head = rest.toString("latin1", 0, end);
-        left = Number(headerOf(head, "content-length") ?? 0);
-        kept = note(head) ? [] : null;
+        if (end < 0) return;
+        const text = rest.toString("latin1", 0, end);
+        head = { text, atMs };
+        left = Number(lengthOf(text) ?? 0);
+        kept = [];
         rest = rest.subarray(end + HEAD_END.length);
       }
-      rest = take(rest);
-      if (left > 0) break;
-      if (kept !== null) check(head, Buffer.concat(kept));
+      const part = rest.subarray(0, left);
+      left -= part.length;
+      rest = rest.subarray(part.length);
+      if (secrets.size > 0) kept.push(part);
+      if (left > 0) return;
+      const [body = part] = kept.length === 1 ? kept : [Buffer.concat(kept)];
+      if (secrets.size > 0) check(head.text, body);
+      answer(socket, head.text, head.atMs);
       head = null;
-      socket.write(ANSWER);
     }
-    pending = rest;
   });
   socket.on("error", () => socket.destroy());
+}
+
+function begin(): void {
+  accepted = new Set();
+  failedOnce = new Set();
+  arrivals = [];
+  counts = { requests: 0, accepted: 0, badSignatures: 0 };
+}
+
+function until({
+  accepted: wanted,
+  patienceMs,
+}: Extract<SinkQuestion, { kind: "until" }>): Promise<{ atMs: number }> {
+  return new Promise((resolve, reject) => {
+    if (accepted.size >= wanted) {
+      resolve({ atMs: nowMs() });
+      return;
+    }
+    const giveUp = setTimeout(() => {
+      awaited = null;
+      reject(
+        new Error(`the sink accepted ${accepted.size} of ${wanted} deliveries in ${patienceMs / 1000} s`),
+      );
+    }, patienceMs);
+    awaited = {
+      accepted: wanted,
+      resolve(reached) {
+        clearTimeout(giveUp);
+        resolve(reached);
+      },
+    };
+  });
 }
 
 const server = createServer(serve);
@@ -74,12 +136,25 @@ await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 const { port } = server.address() as AddressInfo;
 
 answerMessages(
-  (question: SinkQuestion) => {
-    if (question.secrets !== undefined) secrets = new Map(question.secrets);
-    const report: SinkReport = { port, requests, distinct: ids.size, checked, badSignatures };
-    ids = new Set();
-    requests = checked = badSignatures = 0;
-    return report;
+  (question: SinkQuestion): object => {
+    switch (question.kind) {
+      case "watch":
+        if (question.secrets !== undefined) {
+          secrets = new Map(question.secrets.map(([id, secret]) => [id, createSecretKey(secret, "utf8")]));
+        }
+        isRecording = question.isRecording ?? false;
+        begin();
+        return {};
+      case "report": {
+        const report: SinkReport = { port, ...counts, distinct: accepted.size };
+        begin();
+        return report;
+      }
+      case "until":
+        return until(question);
+      case "arrivals":
+        return { arrivals };
+    }
   },
   async () => void server.close(),
 );

@@ -8,14 +8,15 @@ import { follow } from "../src/log/follow.ts";
 import { Topology } from "../src/log/topology.ts";
 import { Releases } from "../src/releases.ts";
 import { type ByHand, openByHand } from "./byHand.ts";
-import { startBenchEgret } from "./egret.ts";
+import type { BenchContext } from "./context.ts";
+import { AT_WORK, openBenchEgret } from "./egret.ts";
 import { type Measurement, measured } from "./measurement.ts";
 import { alternate } from "./median.ts";
-import type { BenchServers } from "./servers.ts";
 import { expectAtSink, type Sink, startSink } from "./sink.ts";
 import { openWarehouse, type Warehouse } from "./warehouse.ts";
 
 const ROWS = 1_000_000;
+const QUICK_ROWS = 200_000;
 /** The first run sends so many; sending all of them would take most of the time that the whole bench has. */
 const FIRST_ROWS = 50_000;
 const BATCH_SIZE = 1_000;
@@ -32,7 +33,8 @@ interface Contest {
 type Seconds = Record<"hand" | "ours", number>;
 
 /** Seconds from the trigger command to sync.success, and the most memory that our process took, first run included. */
-export async function benchSync(servers: BenchServers): Promise<Measurement[]> {
+export async function benchSync({ servers, isQuick }: BenchContext): Promise<Measurement[]> {
+  const rows = isQuick ? QUICK_ROWS : ROWS;
   const releases = new Releases();
   try {
     const sourceUrl = await servers.createDatabase();
@@ -41,8 +43,10 @@ export async function benchSync(servers: BenchServers): Promise<Measurement[]> {
     const warehouse = await openWarehouse(sourceUrl);
     releases.push(() => warehouse.close());
     await warehouse.growTo(FIRST_ROWS);
-    const egret = await startBenchEgret(servers, configuration(sourceUrl, sink.url));
-    releases.push(() => egret.close());
+    const egret = await openBenchEgret(servers, configuration(sourceUrl, sink.url));
+    const egretProcess = await egret.openProcess();
+    releases.push(() => egretProcess.close());
+    await egretProcess.start(AT_WORK);
     const connection = await connectLog(servers.natsUrl, new Topology(egret.streamPrefix));
     releases.push(() => connection.close());
     const first = await runSync(connection, FIRST_ROWS);
@@ -51,16 +55,16 @@ export async function benchSync(servers: BenchServers): Promise<Measurement[]> {
     const { databaseUrl } = egret;
     const byHand = await openByHand({ sourceUrl, databaseUrl, keysSql, stateTable: stateTable(id) });
     releases.push(() => byHand.close());
-    await warehouse.growTo(ROWS);
+    await warehouse.growTo(rows);
     await byHand.fillState(FIRST_ROWS);
-    const seconds = await compareRuns({ warehouse, byHand, connection, sink });
-    return lines({ first, seconds, peakBytes: await egret.peakBytes() });
+    const seconds = await compareRuns({ warehouse, byHand, connection, sink }, isQuick ? 1 : ROUNDS);
+    return lines({ first, seconds, peakBytes: await egretProcess.peakBytes() });
   } finally {
     await releases.release();
   }
 }
 
-function compareRuns({ warehouse, byHand, connection, sink }: Contest): Promise<Seconds> {
+function compareRuns({ warehouse, byHand, connection, sink }: Contest, rounds: number): Promise<Seconds> {
   let changed = 0;
   const contenders = {
     hand: async () => {
@@ -74,7 +78,7 @@ function compareRuns({ warehouse, byHand, connection, sink }: Contest): Promise<
       return ms / 1000;
     },
   };
-  return alternate(ROUNDS, contenders, async (round) => {
+  return alternate(rounds, contenders, async (round) => {
     changed = await warehouse.change(round);
   });
 }

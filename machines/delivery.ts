@@ -1,8 +1,11 @@
 /** The statechart of one delivery: one payload for one target, attempted until it is accepted or given up. */
 import { assign, setup } from "xstate";
 
-/** Version of this statechart, written into each event as `machine: delivery@1`. */
-export const DELIVERY_MACHINE = "delivery@1";
+/**
+ * Version of this statechart, written into each event as `machine: delivery@2`. Since 2 an ended delivery can be
+ * redelivered; every history of `delivery@1` replays to the same states.
+ */
+export const DELIVERY_MACHINE = "delivery@2";
 
 /** Why a delivery died: the schedule ran out, the target refused it for good, or nobody wants it any more. */
 export type DeathReason = "exhausted" | "refused" | "target_deleted" | "target_disabled" | "run_ended";
@@ -12,17 +15,22 @@ export type DeliveryFact =
   | { type: "attempt.accepted"; attempt: number }
   | { type: "attempt.failed"; attempt: number; delayMs?: number | undefined }
   | { type: "attempt.refused"; attempt: number }
-  | { type: "delivery.dropped"; reason: "target_deleted" | "target_disabled" | "run_ended" };
+  | { type: "delivery.dropped"; reason: "target_deleted" | "target_disabled" | "run_ended" }
+  | { type: "delivery.redelivered" };
 
 /** Waits before retry 1, 2, … in milliseconds; its length is the number of retries. */
 export interface DeliveryInput {
   retryDelaysMs: readonly number[];
 }
 
-/** What a delivery remembers: attempts made, the wait before the next one, and why it died. */
+/**
+ * What a delivery remembers: attempts made, how many of them before the schedule began anew, the wait before the next
+ * one, and why it died.
+ */
 export interface DeliveryContext {
   retryDelaysMs: readonly number[];
   attempts: number;
+  attemptsBefore: number;
   nextDelayMs: number;
   deathReason: DeathReason | null;
 }
@@ -35,7 +43,7 @@ const machine = setup({
     mayRetry: ({ context, event }) =>
       event.type === "attempt.failed" &&
       event.attempt === context.attempts + 1 &&
-      context.attempts < context.retryDelaysMs.length,
+      context.attempts - context.attemptsBefore < context.retryDelaysMs.length,
   },
   actions: {
     /** Effect: send the next request. */
@@ -47,8 +55,14 @@ const machine = setup({
       // A delay in the fact (Retry-After, jitter) replaces the schedule's, so that replay sees the same wait.
       nextDelayMs: ({ context, event }) =>
         (event.type === "attempt.failed" ? event.delayMs : undefined) ??
-        context.retryDelaysMs[context.attempts] ??
+        context.retryDelaysMs[context.attempts - context.attemptsBefore] ??
         0,
+    }),
+    /** The schedule begins anew; attempts go on counting, so that no two requests share a number. */
+    restart: assign({
+      attemptsBefore: ({ context }) => context.attempts,
+      nextDelayMs: 0,
+      deathReason: null,
     }),
     markDead: assign({
       deathReason: ({ event }, params: { reason: DeathReason | null }) =>
@@ -78,13 +92,23 @@ const outcomes = machine.createStateConfig({
   },
 });
 
-/** pending -> delivered, or -> retrying -> … -> delivered or dead. The waits between attempts stand in `after`. */
+const ended = machine.createStateConfig({
+  tags: "ended",
+  entry: "settle",
+  on: { "delivery.redelivered": { target: "pending", actions: "restart" } },
+});
+
+/**
+ * pending -> delivered, or -> retrying -> … -> delivered or dead; both again -> pending when a person asks for it.
+ * The waits between attempts stand in `after`.
+ */
 export const deliveryMachine = machine.createMachine({
   id: "delivery",
   // xstate evaluates the initial context without input inside transition(): hence the default.
   context: ({ input }) => ({
     retryDelaysMs: input?.retryDelaysMs ?? [],
     attempts: 0,
+    attemptsBefore: 0,
     nextDelayMs: 0,
     deathReason: null,
   }),
@@ -92,7 +116,7 @@ export const deliveryMachine = machine.createMachine({
   states: {
     pending: { entry: "attempt", ...outcomes },
     retrying: { after: { retryDelay: { actions: "attempt" } }, ...outcomes },
-    delivered: { type: "final", tags: "ended", entry: "settle" },
-    dead: { type: "final", tags: "ended", entry: "settle" },
+    delivered: ended,
+    dead: ended,
   },
 });

@@ -44,8 +44,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     );
     create index runs_sync on egret_read.runs (sync_id, id desc);
 
+    -- Deliveries and attempts go by whole partitions, ranges of run ids that the projector makes as runs come: every
+    -- event names its run, so each finds its partition without a search. Ids compare by bytes, not by the locale.
     create table egret_read.deliveries (
-      id              text not null,
+      id              text collate "C" not null,
       workspace_id    bigint not null,
       target_kind     text not null,
       target_id       bigint not null,
@@ -66,22 +68,22 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at      timestamptz not null,
       updated_at      timestamptz not null,
       ended_at        timestamptz,
-      primary key (target_kind, target_id, id)
-    -- Nearly every row is updated soon after it came: room on its page spares the indexes a second entry.
-    ) with (fillfactor = 70);
+      primary key (target_kind, target_id, id, run_id)
+    ) partition by range (run_id);
     create index deliveries_run on egret_read.deliveries (run_id);
 
     create table egret_read.attempts (
+      run_id      bigint not null,
       target_kind text not null,
       target_id   bigint not null,
-      delivery_id text not null,
+      delivery_id text collate "C" not null,
       attempt     integer not null,
       started_at  timestamptz not null,
       duration_ms double precision not null,
       http_status integer,
       error       text,
-      primary key (target_kind, target_id, delivery_id, attempt)
-    );
+      primary key (run_id, target_kind, target_id, delivery_id, attempt)
+    ) partition by range (run_id);
 
     -- The batches of each run, seen as what was sent and what came of it.
     create view egret_read.batches as

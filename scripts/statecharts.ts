@@ -1,6 +1,8 @@
 /** Draws the statecharts of `machines/` as Mermaid. */
 import type { AnyStateMachine, AnyStateNode } from "xstate";
 import { deliveryMachine } from "../machines/delivery.ts";
+import { endpointMachine } from "../machines/endpoint.ts";
+import { replayMachine } from "../machines/replay.ts";
 import { syncRunMachine } from "../machines/syncRun.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../src/domain/retryPolicy.ts";
 
@@ -14,6 +16,16 @@ const CHARTS: { title: string; text: string; machine: AnyStateMachine }[] = [
     title: "Delivery",
     text: `One payload for one target. For lifecycle webhooks \`retryDelay\` is ${WEBHOOK_RETRY_DELAYS_MS.map((ms) => ms / 1000).join(", ")} s before retries 1 to 5.`,
     machine: deliveryMachine,
+  },
+  {
+    title: "Endpoint",
+    text: "The health of one target. Its circuit holds back first attempts only: a delivery that has begun keeps its schedule.",
+    machine: endpointMachine,
+  },
+  {
+    title: "Replay",
+    text: "A job that delivers many deliveries again, or events that a webhook missed.",
+    machine: replayMachine,
   },
 ];
 

@@ -64,7 +64,7 @@ const VARIABLES = z.object({
     .string()
     .min(1, { error: "must not be empty" })
     .default("127.0.0.1")
-    .describe("address to listen on"),
+    .describe("address to listen on, for health, metrics and the API"),
   EGRET_HTTP_PORT: whole(0, 65_535, 4747).describe("port to listen on; 0 lets the system choose"),
   EGRET_LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
@@ -96,13 +96,39 @@ const VARIABLES = z.object({
     .describe(
       "private or special addresses that targets may have, such as 10.0.0.0/8; commas between several",
     ),
-  EGRET_DELIVERY_RETENTION_DAYS: whole(1, 36_500, 30).describe("days that delivery events stay in the log"),
+  EGRET_OUTBOUND_PROXY: address(["http:", "https:"], "http://proxy.example:3128").describe(
+    "CONNECT proxy for all requests to targets, with user:password@ before its host where it asks for them",
+  ),
+  EGRET_OUTBOUND_CA_FILE: z
+    .string()
+    .optional()
+    .describe("file of PEM certificates of authorities that targets may have besides the usual ones"),
+  EGRET_DELIVERY_RETENTION_DAYS: whole(1, 36_500, 30).describe(
+    "days that delivery events stay in the log, and deliveries in Postgres",
+  ),
+  EGRET_EXCHANGE_RETENTION_DAYS: whole(0, 36_500, 14).describe(
+    "days that headers and bodies of requests to targets are kept; 0 keeps none",
+  ),
   EGRET_WORKER_CONCURRENCY: whole(1, 10_000, 100).describe(
     "runs and deliveries that one worker process holds at once",
   ),
   EGRET_STREAM_MAX_BYTES: whole(1_048_576, 2 ** 50 - 1, 4 * 2 ** 30).describe(
     "size at which each stream stops accepting, bytes; nothing old is ever dropped to make room",
   ),
+  // Not the standard's OTEL_EXPORTER_OTLP_ENDPOINT: set for other programs, it would switch this on unasked.
+  EGRET_OTLP_ENDPOINT: address(["http:", "https:"], "http://localhost:4318").describe(
+    "collector for traces, by OTLP over HTTP; not set: none are made, and a traceparent is only handed on",
+  ),
+  EGRET_TRACE_SHARE: z
+    .string()
+    .default("1")
+    .refine((text) => /^(0|1|0?\.\d+|[01]\.0*)$/.test(text), {
+      error: "must be a share from 0 to 1, such as 0.05",
+    })
+    .transform(Number)
+    .describe(
+      "share of the traces beginning in Egret that is kept; others are kept as their callers keep them",
+    ),
 });
 
 /** Settings of this process. Addresses may carry passwords: show `redactedConfig`, never this. */
@@ -118,9 +144,17 @@ export interface Config {
   dir: string;
   allowHttp: boolean;
   outboundAllow: readonly string[];
+  /** May hold a password. */
+  outboundProxy: string | null;
+  outboundCaFile: string | null;
   deliveryRetentionDays: number;
+  exchangeRetentionDays: number;
   workerConcurrency: number;
   streamMaxBytes: number;
+  /** May hold a password. */
+  otlpEndpoint: string | null;
+  /** 0 to 1. */
+  traceShare: number;
 }
 
 /**
@@ -166,9 +200,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = e
     dir: values.EGRET_DIR,
     allowHttp: values.EGRET_ALLOW_HTTP,
     outboundAllow: values.EGRET_OUTBOUND_ALLOW,
+    outboundProxy: values.EGRET_OUTBOUND_PROXY ?? null,
+    outboundCaFile: values.EGRET_OUTBOUND_CA_FILE ?? null,
     deliveryRetentionDays: values.EGRET_DELIVERY_RETENTION_DAYS,
+    exchangeRetentionDays: values.EGRET_EXCHANGE_RETENTION_DAYS,
     workerConcurrency: values.EGRET_WORKER_CONCURRENCY,
     streamMaxBytes: values.EGRET_STREAM_MAX_BYTES,
+    otlpEndpoint: values.EGRET_OTLP_ENDPOINT ?? null,
+    traceShare: values.EGRET_TRACE_SHARE,
   };
 }
 
@@ -191,13 +230,25 @@ export function configVariables(): ConfigVariable[] {
 
 /** The settings as a start-up log line may show them: what can hold a secret only as `set` or `not set`. */
 export function redactedConfig(config: Config): Record<string, string | number | boolean> {
-  const { databaseUrl, natsUrl, secretKeys, outboundAllow, ...open } = config;
+  const {
+    databaseUrl,
+    natsUrl,
+    secretKeys,
+    outboundAllow,
+    outboundProxy,
+    outboundCaFile,
+    otlpEndpoint,
+    ...open
+  } = config;
   return {
     database: shown(databaseUrl !== null),
     nats: shown(natsUrl !== null),
     secretKeys: shown(secretKeys.length > 0),
     ...open,
     outboundAllow: outboundAllow.join(","),
+    outboundProxy: shown(outboundProxy !== null),
+    outboundCaFile: outboundCaFile ?? "not set",
+    otlpEndpoint: shown(otlpEndpoint !== null),
   };
 }
 

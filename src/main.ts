@@ -1,9 +1,12 @@
 /** The composition root: opens what a process needs, starts the roles asked for, and releases it all backwards. */
 import { hostname } from "node:os";
+import type { Hono } from "hono";
 import { sql } from "kysely";
 import type { Logger } from "pino";
-import { collectDefaultMetrics, Registry } from "prom-client";
-import { findSync, readDestination, readSync, readWebhook, webhooksFor } from "./configuration/store.ts";
+import type { Registry } from "prom-client";
+import { findSync, readDestination, readSync, readWebhook } from "./configuration/store.ts";
+import { SubscriptionReader } from "./configuration/subscriptions.ts";
+import { autoDisableWebhook } from "./configuration/webhookSwitch.ts";
 import { createWebhookSender } from "./destinations/webhook.ts";
 import { AppError } from "./domain/errors.ts";
 import { acceptTrigger } from "./engine/claims.ts";
@@ -21,17 +24,22 @@ import { startProjector } from "./projections/projector.ts";
 import { Releases } from "./releases.ts";
 import { startCommandWorker } from "./runtime/commandWorker.ts";
 import { DeliveryIntake } from "./runtime/deliveryIntake.ts";
+import { startDeliveryLanes } from "./runtime/deliveryLanes.ts";
 import { DeliveryMetrics } from "./runtime/deliveryMetrics.ts";
-import { startDeliveryQueues } from "./runtime/deliveryQueues.ts";
 import { destinationTarget } from "./runtime/destinationTarget.ts";
+import { EndpointHealth } from "./runtime/endpointHealth.ts";
 import { runEngine } from "./runtime/engineSession.ts";
 import { startNotifier } from "./runtime/notifier.ts";
+import type { TracingOptions } from "./runtime/otelTracing.ts";
 import { startOutboxRelay } from "./runtime/outboxRelay.ts";
+import { openRegistry } from "./runtime/processMetrics.ts";
+import { startReplayWorker } from "./runtime/replayWorker.ts";
+import { DEFAULT_EXCHANGE_DAYS, startRetention } from "./runtime/retention.ts";
 import { startRunWorker } from "./runtime/runWorker.ts";
 import { registerServiceMetrics } from "./runtime/serviceMetrics.ts";
+import { NO_TRACING, type Tracing } from "./runtime/tracing.ts";
 import { webhookTarget } from "./runtime/webhookTarget.ts";
-import { createGuardedAgent } from "./security/outboundGuard.ts";
-import { installationPolicy } from "./security/outboundPolicy.ts";
+import { type OutboundSettings, openOutboundPools } from "./security/outboundPools.ts";
 import { openSecretBox, type SecretBox } from "./security/secretBox.ts";
 import { VERSION, WEBHOOK_USER_AGENT } from "./version.ts";
 
@@ -60,22 +68,22 @@ export interface Services {
   close(): Promise<void>;
 }
 
-export interface EgretSettings extends ServiceSettings {
+export interface EgretSettings extends ServiceSettings, OutboundSettings {
   roles: readonly Role[];
   http: { host: string; port: number };
   concurrency: number;
-  /** Whether targets may be on this machine itself: for development. */
-  allowHttp: boolean;
-  /** Private or special address blocks that targets may have. */
-  outboundAllow: readonly string[];
+  /** How long headers and bodies of requests to targets are kept; 14 days unless given, 0 keeps none. */
+  exchangeRetentionDays?: number;
+  /** Where traces go; not given, they are only handed on. */
+  tracing?: Pick<TracingOptions, "endpoint" | "share"> | null;
   logger: Logger;
 }
 
 /** A process at work. */
 export interface RunningEgret {
   services: Services;
-  /** Address of the API and health pages; null without the role `api`. */
-  url: string | null;
+  /** Address of the health pages and metrics, and of the API where there is that role. */
+  url: string;
   /** Settles when a role cannot go on by itself. */
   failed: Promise<Error>;
   /** Drains and releases everything (I13). */
@@ -123,35 +131,60 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
   const releases = new Releases();
   releases.push(() => services.close());
   const failure = Promise.withResolvers<Error>();
-  const registry = new Registry();
-  // Finer, and measuring the event loop would be most of what an idle process does.
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 });
+  const registry = openRegistry({ version: VERSION, roles });
   try {
+    const tracing = await startTracing(settings);
+    releases.push(() => tracing.close());
     if (roles.includes("projector")) startProjecting(services, { releases, logger, fail: failure.resolve });
     if (roles.includes("scheduler")) {
       const onError = (err: Error) => logger.warn({ err }, "outbox.waiting");
       const relay = startOutboxRelay({ db: services.database.db, log: services.log, onError });
       releases.push(() => relay.stop());
+      const retention = startRetention({
+        database: services.database,
+        rules: {
+          deliveryDays: settings.limits.deliveryRetentionDays,
+          exchangeDays: settings.exchangeRetentionDays ?? DEFAULT_EXCHANGE_DAYS,
+        },
+        logger,
+      });
+      releases.push(() => retention.stop());
     }
-    if (roles.includes("worker")) startWorkers(services, settings, { releases, registry });
-    let server: HttpServer | null = null;
+    if (roles.includes("worker")) startWorkers(services, settings, { releases, registry, tracing });
     let isDraining = false;
-    if (roles.includes("api")) {
-      registerServiceMetrics(registry, services);
-      const app = healthRoutes(healthChecks(services), () => isDraining);
-      app.route("/", metricsRoutes(registry));
-      server = await serveHttp(app, settings.http);
-      releases.push(server.close);
-    }
+    // They tell of the installation, not of this process: from a few processes is enough.
+    if (roles.includes("api") || roles.includes("projector")) registerServiceMetrics(registry, services);
+    const app = healthRoutes(healthChecks(services), () => isDraining);
+    app.route("/", metricsRoutes(registry));
+    const server = await serve(app, settings);
+    releases.push(server.close);
     const close = () => {
       isDraining = true;
       return releases.release();
     };
-    return { services, url: server?.url ?? null, failed: failure.promise, close };
+    return { services, url: server.url, failed: failure.promise, close };
   } catch (error) {
     await releases.release();
     throw error;
   }
+}
+
+/** Loads the tracing libraries only where they are used: they cost start-up time and memory. */
+async function startTracing({ tracing, logger }: EgretSettings): Promise<Tracing> {
+  if (tracing === undefined || tracing === null) return NO_TRACING;
+  const { openTracing } = await import("./runtime/otelTracing.ts");
+  return openTracing({ ...tracing, version: VERSION, logger });
+}
+
+/** Without the API nobody needs to know the port beforehand: of several workers on a machine each finds one. */
+async function serve(app: Hono, { http, roles, logger }: EgretSettings): Promise<HttpServer> {
+  return serveHttp(app, http).catch(async (error: Error) => {
+    const isTaken = (error.cause as NodeJS.ErrnoException | undefined)?.code === "EADDRINUSE";
+    if (!isTaken || roles.includes("api")) throw error;
+    const server = await serveHttp(app, { ...http, port: 0 });
+    logger.warn({ taken: http.port, address: server.url }, "http.port_taken");
+    return server;
+  });
 }
 
 function startProjecting(
@@ -165,28 +198,36 @@ function startProjecting(
 function startWorkers(
   services: Services,
   settings: EgretSettings,
-  { releases, registry }: { releases: Releases; registry: Registry },
+  { releases, registry, tracing }: { releases: Releases; registry: Registry; tracing: Tracing },
 ): void {
   const { connection, log, database, box } = services;
   const { logger } = settings;
   const { db } = database;
-  const policy = installationPolicy(settings);
-  const dispatcher = createGuardedAgent({ policy, connections: CONNECTIONS_PER_ORIGIN });
-  releases.push(() => dispatcher.close());
+  const { close, ...pools } = openOutboundPools(settings, { connections: CONNECTIONS_PER_ORIGIN });
+  releases.push(close);
   const targets = {
     webhook: webhookTarget({
       readWebhook: (id) => readWebhook(db, box, id),
-      dispatcher,
+      ...pools,
       userAgent: WEBHOOK_USER_AGENT,
     }),
     destination: destinationTarget({
       readDestination: (id) => readDestination(db, box, id),
       database,
       connection,
-      sender: createWebhookSender({ dispatcher, version: VERSION }),
+      sender: createWebhookSender({ ...pools, version: VERSION }),
     }),
   };
-  const deliveries = startDeliveryQueues({
+  const circuit = new EndpointHealth({
+    log,
+    connection,
+    logger,
+    onDisable: ({ id }, wish) => autoDisableWebhook(db, id, wish),
+  });
+  releases.push(() => circuit.close());
+  const deliveries = startDeliveryLanes({
+    tracing,
+    circuit,
     metrics: new DeliveryMetrics(registry),
     connection,
     log,
@@ -195,11 +236,9 @@ function startWorkers(
     logger,
   });
   releases.push(() => deliveries.close());
-  const intake = new DeliveryIntake(connection, log);
-  const subscriptions = {
-    webhooksFor: (wanted: Parameters<typeof webhooksFor>[1]) => webhooksFor(db, wanted),
-  };
-  const notifier = startNotifier({ connection, intake, subscriptions, logger });
+  const intake = new DeliveryIntake(log);
+  const subscriptions = new SubscriptionReader(db);
+  const notifier = startNotifier({ connection, intake, subscriptions, logger, tracing });
   releases.push(() => notifier.close());
   const engine = runEngine({ database, readSync: (id) => readSync(db, box, id) });
   const worker = `${hostname()}/${process.pid}`;
@@ -211,8 +250,11 @@ function startWorkers(
     worker,
     concurrency: RUNS_PER_PROCESS,
     logger,
+    tracing,
   });
   releases.push(() => runs.close());
+  const replays = startReplayWorker({ db, connection, log, logger });
+  releases.push(() => replays.close());
   const desk = {
     findSync: (workspaceId: number, nameOrId: string | number) =>
       findSync(db, box, { workspaceId, nameOrId }),
@@ -226,7 +268,7 @@ function startWorkers(
     },
     acceptTrigger: (claim: Parameters<typeof acceptTrigger>[1]) => acceptTrigger(db, claim),
   };
-  const commands = startCommandWorker({ connection, log, desk, logger });
+  const commands = startCommandWorker({ connection, log, desk, logger, tracing });
   releases.push(() => commands.close());
 }
 

@@ -23,6 +23,8 @@ describe("the settings", () => {
       databaseUrl: null,
       natsUrl: null,
       outboundAllow: [],
+      outboundProxy: null,
+      outboundCaFile: null,
       secretKeys: [],
       streamPrefix: "egret",
       httpHost: "127.0.0.1",
@@ -31,8 +33,11 @@ describe("the settings", () => {
       dir: ".egret",
       allowHttp: false,
       deliveryRetentionDays: 30,
+      exchangeRetentionDays: 14,
       workerConcurrency: 100,
       streamMaxBytes: 4_294_967_296,
+      otlpEndpoint: null,
+      traceShare: 1,
     });
   });
 
@@ -58,6 +63,8 @@ describe("the settings", () => {
       EGRET_ALLOW_HTTP: "yes",
       EGRET_WORKER_CONCURRENCY: "1e3",
       EGRET_STREAM_PREFIX: "a.b",
+      EGRET_OTLP_ENDPOINT: "hunter2:4318",
+      EGRET_TRACE_SHARE: "5%",
     });
     expect(problems).toEqual({
       EGRET_DATABASE_URL: "must be an address such as postgres://egret:…@localhost:5432/egret",
@@ -68,21 +75,45 @@ describe("the settings", () => {
       EGRET_ALLOW_HTTP: "must be true or false",
       EGRET_WORKER_CONCURRENCY: "must be a whole number from 1 to 10000",
       EGRET_STREAM_PREFIX: expect.stringContaining("must be a letter"),
+      EGRET_OTLP_ENDPOINT: "must be an address such as http://localhost:4318",
+      EGRET_TRACE_SHARE: "must be a share from 0 to 1, such as 0.05",
     });
     expect(JSON.stringify(problems)).not.toContain("hunter2");
   });
 
   test("show in a start-up line only whether secrets are set", () => {
-    const env = { EGRET_DATABASE_URL: "postgres://u:hunter2@db/egret", EGRET_SECRET_KEY: key };
+    const env = {
+      EGRET_DATABASE_URL: "postgres://u:hunter2@db/egret",
+      EGRET_SECRET_KEY: key,
+      EGRET_OTLP_ENDPOINT: "https://u:hunter2@collector",
+    };
     const shown = redactedConfig(readConfig(env));
     expect(shown).toMatchObject({
       database: "set",
       nats: "not set",
       secretKeys: "set",
+      otlpEndpoint: "set",
       httpPort: 4747,
     });
     expect(JSON.stringify(shown)).not.toContain("hunter2");
     expect(JSON.stringify(shown)).not.toContain(key);
+  });
+
+  test("show of the proxy only that there is one, since its address may hold a password", () => {
+    const env = {
+      EGRET_OUTBOUND_PROXY: "http://u:hunter2@proxy:3128",
+      EGRET_OUTBOUND_CA_FILE: "/etc/ca.pem",
+    };
+    const shown = redactedConfig(readConfig(env));
+    expect(shown).toMatchObject({ outboundProxy: "set", outboundCaFile: "/etc/ca.pem" });
+    expect(JSON.stringify(shown)).not.toContain("hunter2");
+    expect(redactedConfig(readConfig({}))).toMatchObject({
+      outboundProxy: "not set",
+      outboundCaFile: "not set",
+    });
+    expect(problemsOf({ EGRET_OUTBOUND_PROXY: "socks5://u:hunter2@proxy" })).toEqual({
+      EGRET_OUTBOUND_PROXY: "must be an address such as http://proxy.example:3128",
+    });
   });
 
   test("explain each variable", () => {

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import { environment } from "../config.ts";
 import { hasChanges } from "../configuration/plan.ts";
-import { installationPolicy, type OutboundPolicy } from "../security/outboundPolicy.ts";
+import { type OutboundSettings, readOutbound } from "../security/outboundPools.ts";
 import {
   applyPlan,
   type Desk,
@@ -13,7 +13,7 @@ import {
   testChangedDestinations,
 } from "./applyFile.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
-import { idLines, planLines, secretLines, testLines } from "./planOutput.ts";
+import { idLines, planLines, secretLines, staysDisabledLines, testLines } from "./planOutput.ts";
 import { findServices, type ReachOptions, secretBoxOf, withDatabase, withReachOptions } from "./reach.ts";
 import { complain, paint, print, printJson } from "./terminal.ts";
 
@@ -42,17 +42,22 @@ export function applyCommand(): Command {
 async function apply(options: ApplyOptions): Promise<void> {
   const reach = await findServices(options);
   const desk = { box: secretBoxOf(reach) };
+  // Asked for last, to test connections: what is wrong with it is better said before anything is applied.
+  readOutbound(reach.outbound);
   await withDatabase(reach, async ({ db }) => {
     const reading = { env: environment(), ...reach.outbound };
     const planned = await planFile({ ...desk, db }, options.file, reading);
     for (const { message } of planned.file.warnings) complain(`${paint("yellow", "warning")} ${message}`);
     const isJson = options.json === true;
-    if (!isJson) for (const line of planLines(planned.plan.changes)) print(line);
+    if (!isJson) {
+      for (const line of planLines(planned.plan.changes)) print(line);
+      for (const line of staysDisabledLines(planned.plan.staysDisabled)) print(line);
+    }
     if (!(await isWanted(planned, options))) {
-      if (isJson) printJson({ applied: false, changes: changesOf(planned) });
+      if (isJson) printJson({ applied: false, ...changesOf(planned) });
       return;
     }
-    await carryOut({ ...desk, db }, planned, { isJson, policy: installationPolicy(reach.outbound) });
+    await carryOut({ ...desk, db }, planned, { isJson, outbound: reach.outbound });
   });
 }
 
@@ -75,7 +80,7 @@ async function isWanted({ plan }: PlannedFile, { yes, dryRun }: ApplyOptions): P
 async function carryOut(
   desk: Desk,
   planned: PlannedFile,
-  { isJson, policy }: { isJson: boolean; policy: OutboundPolicy },
+  { isJson, outbound }: { isJson: boolean; outbound: OutboundSettings },
 ): Promise<void> {
   const { plan } = planned;
   const isChanged = hasChanges(plan);
@@ -86,14 +91,14 @@ async function carryOut(
     for (const line of secretLines(secrets)) print(line);
   }
   const ids = await readIds(desk.db, plan.workspace);
-  const tested = await testChangedDestinations(desk, plan, policy).catch((error: unknown) => {
+  const tested = await testChangedDestinations(desk, plan, outbound).catch((error: unknown) => {
     if (!isJson) throw error;
     return [];
   });
   if (isJson) {
     printJson({
       applied: isChanged,
-      changes: changesOf(planned),
+      ...changesOf(planned),
       webhook_secrets: secrets,
       ids,
       tests: tested,
@@ -104,6 +109,7 @@ async function carryOut(
   for (const line of testLines(tested)) print(line);
 }
 
-function changesOf({ plan }: PlannedFile): object[] {
-  return plan.changes.filter(({ action }) => action !== "unchanged");
+function changesOf({ plan }: PlannedFile): object {
+  const changes = plan.changes.filter(({ action }) => action !== "unchanged");
+  return { changes, stays_disabled: plan.staysDisabled };
 }

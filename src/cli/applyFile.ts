@@ -7,8 +7,7 @@ import { readDestination } from "../configuration/store.ts";
 import type { DestinationSender, TestResult } from "../destinations/destination.ts";
 import { createWebhookSender } from "../destinations/webhook.ts";
 import type { Database } from "../projections/database.ts";
-import { createGuardedAgent } from "../security/outboundGuard.ts";
-import type { OutboundPolicy } from "../security/outboundPolicy.ts";
+import { type OutboundSettings, openOutboundPools } from "../security/outboundPools.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { postgresSource } from "../sources/postgres.ts";
 import { VERSION } from "../version.ts";
@@ -71,7 +70,7 @@ export interface TestedDestination extends TestResult {
 export async function testChangedDestinations(
   { db, box }: Desk,
   plan: Plan,
-  policy: OutboundPolicy,
+  outbound: OutboundSettings,
 ): Promise<TestedDestination[]> {
   const names = plan.changes
     .filter(({ kind, action }) => kind === "destination" && (action === "create" || action === "update"))
@@ -85,13 +84,13 @@ export async function testChangedDestinations(
     .where("destination.name", "in", names)
     .orderBy("destination.id")
     .execute();
-  const dispatcher = createGuardedAgent({ policy, connections: 1 });
+  const { close, ...pools } = openOutboundPools(outbound, { connections: 1 });
   try {
-    const sender = createWebhookSender({ dispatcher, version: VERSION });
+    const sender = createWebhookSender({ ...pools, version: VERSION });
     const tested = await Promise.all(rows.map(({ id }) => testDestination({ db, box }, sender, id)));
     return tested.filter((result) => result !== null);
   } finally {
-    await dispatcher.close();
+    await close();
   }
 }
 

@@ -119,7 +119,9 @@ async function auditBatches(open: OpenLog, audit: Audit): Promise<void> {
     if (events.length === 0) continue;
     audit.deliveries.push({ kind: "batch", id, events });
     if (hasEnded(events)) continue;
-    if (endedWell) audit.problems.push(`delivery/${id}, a batch, has not ended though the run has`);
+    // One that was delivered or given up and begun again later is open, but the run did wait for it.
+    if (endedWell && endingOf(events) === undefined)
+      audit.problems.push(`delivery/${id}, a batch, has not ended though the run has`);
     else audit.open += 1;
   }
 }
@@ -171,8 +173,16 @@ function loadDelivery(
 }
 
 function hasEnded(events: readonly StoredEvent[]): boolean {
-  const type = events.at(-1)?.event.type;
-  return type === "delivery.delivered" || type === "delivery.dead";
+  return isEnding(events.at(-1)?.event);
+}
+
+/** How the delivery ended the first time: what came of a redelivery is no part of its run. */
+function endingOf(events: readonly StoredEvent[]): AnyEvent | undefined {
+  return events.find(({ event }) => isEnding(event))?.event;
+}
+
+function isEnding(event: AnyEvent | undefined): boolean {
+  return event?.type === "delivery.delivered" || event?.type === "delivery.dead";
 }
 
 /** The rows of the batches must add up to what the run says of itself. */
@@ -185,7 +195,7 @@ function checkCounters(audit: Audit): void {
   for (const { events } of batches) {
     const first = events[0]?.event;
     const records = first?.type === "delivery.pending" ? first.data.records : 0;
-    if (events.at(-1)?.event.type === "delivery.delivered") rows.delivered += records;
+    if (endingOf(events)?.type === "delivery.delivered") rows.delivered += records;
     else rows.dead += records;
   }
   const { records_updated, records_failed } = completed.data;

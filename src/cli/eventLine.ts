@@ -1,5 +1,5 @@
 /** Events of the log as one readable line each. */
-import type { AnyEvent } from "../domain/event.ts";
+import type { AnyEvent, EventData } from "../domain/event.ts";
 import { clock, count, counted, duration } from "./format.ts";
 import { paint, type Style } from "./terminal.ts";
 
@@ -46,6 +46,51 @@ export function eventDetails(event: AnyEvent): string {
       return `${event.data.kind} ${event.data.name}, by ${event.data.actor}`;
     case "command.refused":
       return `${event.data.code}: ${event.data.message}`;
+    case "endpoint.healthy":
+    case "endpoint.failing":
+    case "endpoint.open":
+    case "endpoint.probing":
+    case "endpoint.disabled":
+      return endpointDetails(event);
+    case "replay.requested":
+      return `${event.data.wanted.kind.replace("_", " ")}, by ${event.data.requested_by}`;
+    case "replay.completed":
+    case "replay.failed":
+    case "replay.cancelled":
+      return replayEnd(event);
+  }
+}
+
+function replayEnd(
+  event: Extract<AnyEvent, { type: "replay.completed" | "replay.failed" | "replay.cancelled" }>,
+): string {
+  const { replayed, skipped, duration_ms } = event.data;
+  const passed = Object.values(skipped).reduce((sum, each) => sum + each, 0);
+  const counts = `${counted(replayed, "delivery", "deliveries")} begun again, ${count(passed)} passed over`;
+  const why = "error" in event.data ? `: ${event.data.error}` : "";
+  const who = "cancelled_by" in event.data ? `, cancelled by ${event.data.cancelled_by}` : "";
+  return `${counts} in ${duration(duration_ms)}${who}${why}`;
+}
+
+function endpointDetails(event: Extract<AnyEvent, { type: `endpoint.${string}` }>): string {
+  const { target_kind, target_id, consecutive_failures, last_error } = event.data;
+  const target = `${target_kind} ${target_id}`;
+  const why = last_error === null ? "" : ` (${last_error})`;
+  switch (event.type) {
+    case "endpoint.healthy": {
+      const { outage_ms, fact } = event.data;
+      if (fact === "created") return `${target}: its history begins`;
+      const after = outage_ms === null ? "" : ` after ${duration(outage_ms)}`;
+      return `${target}: ${fact === "target.enabled" ? "enabled again" : "answers again"}${after}`;
+    }
+    case "endpoint.failing":
+      return `${target}: ${count(consecutive_failures)} failures in a row${why}`;
+    case "endpoint.open":
+      return `${target}: nothing new is sent before ${clock(event.data.next_probe_at)}${why}`;
+    case "endpoint.probing":
+      return `${target}: probe ${event.data.probe}`;
+    case "endpoint.disabled":
+      return `${target}: disabled, ${event.data.reason}${why}`;
   }
 }
 
@@ -53,7 +98,7 @@ function deliveryDetails(event: Extract<AnyEvent, { type: `delivery.${string}` }
   const target = `${event.data.target_kind} ${event.data.target_id}`;
   switch (event.type) {
     case "delivery.pending":
-      return `${event.data.event ?? counted(event.data.records, "row")} for ${target}`;
+      return `${event.data.event ?? counted(event.data.records, "row")} for ${target}${askedBy(event.data)}`;
     case "delivery.retrying": {
       const { attempt, error, delay_ms, due_at } = event.data;
       return `${target}: attempt ${attempt} failed (${error}); the next is due ${clock(due_at)}, in ${duration(delay_ms)}`;
@@ -70,6 +115,13 @@ function deliveryDetails(event: Extract<AnyEvent, { type: `delivery.${string}` }
   }
 }
 
+/** Who asked for a delivery that came neither from a run nor from a lifecycle event as it happened. */
+function askedBy({ fact, redelivery }: EventData<"delivery.pending">): string {
+  if (redelivery === undefined) return "";
+  const job = redelivery.job_id === null ? "" : `, replay ${redelivery.job_id}`;
+  return `, ${fact === "redelivered" ? "again" : "missed before"}: ${redelivery.by}${job}`;
+}
+
 const STYLES: Readonly<Record<string, Style>> = {
   "sync.success": "green",
   "sync.failed": "red",
@@ -77,6 +129,11 @@ const STYLES: Readonly<Record<string, Style>> = {
   "delivery.retrying": "yellow",
   "delivery.dead": "red",
   "command.refused": "red",
+  "replay.failed": "red",
+  "endpoint.healthy": "green",
+  "endpoint.failing": "yellow",
+  "endpoint.open": "red",
+  "endpoint.disabled": "red",
 };
 
 /** The type of an event in its colour. */

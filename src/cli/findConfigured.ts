@@ -40,9 +40,39 @@ export async function findWorkspace(db: Kysely<Database>, wanted: string | undef
  * A sync of a workspace by name or id.
  * @throws NotFound naming the nearest, or those that there are.
  */
-export async function findSyncNamed(db: Kysely<Database>, workspace: Named, wanted: string): Promise<Named> {
+export function findSyncNamed(db: Kysely<Database>, workspace: Named, wanted: string): Promise<Named> {
+  return findNamed(db, workspace, { kind: "sync", wanted });
+}
+
+/**
+ * A webhook of a workspace by name or id.
+ * @throws NotFound naming the nearest, or those that there are.
+ */
+export function findWebhookNamed(db: Kysely<Database>, workspace: Named, wanted: string): Promise<Named> {
+  return findNamed(db, workspace, { kind: "webhook", wanted });
+}
+
+/**
+ * A destination of a workspace by name or id.
+ * @throws NotFound naming the nearest, or those that there are.
+ */
+export function findDestinationNamed(db: Kysely<Database>, workspace: Named, wanted: string): Promise<Named> {
+  return findNamed(db, workspace, { kind: "destination", wanted });
+}
+
+const TABLES = {
+  sync: "egret.syncs",
+  webhook: "egret.webhooks",
+  destination: "egret.destinations",
+} as const;
+
+async function findNamed(
+  db: Kysely<Database>,
+  workspace: Named,
+  { kind, wanted }: { kind: keyof typeof TABLES; wanted: string },
+): Promise<Named> {
   const all = await db
-    .selectFrom("egret.syncs")
+    .selectFrom(TABLES[kind])
     .select(["id", "name"])
     .where("workspace_id", "=", workspace.id)
     .orderBy("name")
@@ -51,10 +81,10 @@ export async function findSyncNamed(db: Kysely<Database>, workspace: Named, want
   if (found !== undefined) return found;
   const hint =
     all.length === 0
-      ? " It has no syncs."
+      ? ` It has no ${kind}s.`
       : suggestion(
           wanted,
           all.map(({ name }) => name),
         );
-  throw new NotFound(`there is no sync "${wanted}" in workspace ${workspace.name}.${hint}`);
+  throw new NotFound(`there is no ${kind} "${wanted}" in workspace ${workspace.name}.${hint}`);
 }

@@ -1,7 +1,9 @@
 /** What `egret apply` would do, and what it did, in words. */
 import type { Applied } from "../configuration/apply.ts";
 import type { Change, FieldChange } from "../configuration/configItem.ts";
+import type { Plan } from "../configuration/plan.ts";
 import type { ConfiguredIds, TestedDestination } from "./applyFile.ts";
+import { dayAndTime } from "./format.ts";
 import { paint } from "./terminal.ts";
 
 const MAX_VALUE_LETTERS = 60;
@@ -21,6 +23,14 @@ export function planLines(changes: readonly Change[]): string[] {
   if (lines.length === 0) return [`Nothing to do: ${unchanged}.`];
   const counts = `${number("create")} to create, ${number("update")} to change, ${number("delete")} to delete`;
   return [...lines, `Plan: ${counts}, ${unchanged}.`];
+}
+
+/** Webhooks that the file would have enabled and that stay disabled, each with the way to switch it on again. */
+export function staysDisabledLines(webhooks: Plan["staysDisabled"]): string[] {
+  return webhooks.map(({ name, at, reason }) => {
+    const text = `webhook ${name} was disabled (${reason}) at ${dayAndTime(at)} and stays so`;
+    return `${paint("yellow", "!")} ${text}; to switch it on: egret webhook enable ${name}`;
+  });
 }
 
 function fieldLine(change: FieldChange): string {

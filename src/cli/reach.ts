@@ -6,6 +6,7 @@ import { connectLog, type LogConnection } from "../log/connection.ts";
 import { EventLog } from "../log/eventLog.ts";
 import { type LogLimits, Topology } from "../log/topology.ts";
 import { type OpenDatabase, openDatabase, pingDatabase } from "../projections/database.ts";
+import type { OutboundSettings } from "../security/outboundPools.ts";
 import { openSecretBox, type SecretBox } from "../security/secretBox.ts";
 import { NotConfigured } from "./failures.ts";
 
@@ -24,15 +25,10 @@ export interface Reach {
   outbound: OutboundSettings;
 }
 
-/** What installationPolicy is made from. */
-export interface OutboundSettings {
-  allowHttp: boolean;
-  outboundAllow: readonly string[];
-}
-
 /** A development server and its receivers are on one machine: http and loopback are what one wants there. */
 export function outboundOf(config: Config, isDevelopment: boolean): OutboundSettings {
-  return { allowHttp: config.allowHttp || isDevelopment, outboundAllow: config.outboundAllow };
+  const { outboundAllow, outboundProxy, outboundCaFile } = config;
+  return { allowHttp: config.allowHttp || isDevelopment, outboundAllow, outboundProxy, outboundCaFile };
 }
 
 /** Adds the options of a command that talks to the services. */

@@ -1,8 +1,10 @@
 /** `egret run <id>`: what happened in a run, as a timeline, and what became of its batches and lifecycle webhooks. */
 import { Command } from "commander";
 import type { StoredEvent } from "../domain/event.ts";
-import { type Attempt, type Delivery, listDeliveries } from "../projections/deliveries.ts";
+import type { Attempt, Delivery } from "../projections/deliveries.ts";
+import { searchDeliveries } from "../projections/deliverySearch.ts";
 import { getRun, type Run } from "../projections/runs.ts";
+import { attemptLine, paintState } from "./deliveryWords.ts";
 import { eventDetails, eventTitle } from "./eventLine.ts";
 import { clock, counted, dayAndTime, duration } from "./format.ts";
 import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
@@ -51,7 +53,7 @@ async function readStory(options: RunOptions, runId: number): Promise<Story> {
   );
   return withDatabase(reach, async ({ db }) => {
     const run = await getRun(db, runId);
-    const newestFirst = await listDeliveries(db, { runId, limit: MOST_DELIVERIES });
+    const newestFirst = await searchDeliveries(db, { runId, limit: MOST_DELIVERIES });
     const attempts = await db
       .selectFrom("egret_read.attempts")
       .innerJoin("egret_read.deliveries as delivery", (join) =>
@@ -62,6 +64,7 @@ async function readStory(options: RunOptions, runId: number): Promise<Story> {
       )
       .selectAll("egret_read.attempts")
       .where("delivery.run_id", "=", runId)
+      .where("egret_read.attempts.run_id", "=", runId)
       .orderBy("attempt")
       .execute();
     return { run, events, deliveries: newestFirst.toReversed(), attempts };
@@ -117,22 +120,4 @@ function printDeliveries(
 
 function deliveryKey(row: { target_kind: string; target_id: number; delivery_id: string }): string {
   return `${row.target_kind} ${row.target_id} ${row.delivery_id}`;
-}
-
-function attemptLine({ attempt, started_at, duration_ms, http_status, error }: Attempt): string {
-  const verdict = error === null ? paint("green", `HTTP ${http_status} accepted`) : paint("red", error);
-  return `${paint("dim", clock(started_at))} attempt ${attempt}  ${verdict}  ${paint("dim", duration(duration_ms))}`;
-}
-
-function paintState({ state, death_reason, next_attempt_at }: Delivery): string {
-  switch (state) {
-    case "delivered":
-      return paint("green", state);
-    case "dead":
-      return paint("red", `dead: ${death_reason}`);
-    case "retrying":
-      return paint("yellow", `retrying${next_attempt_at === null ? "" : `, due ${clock(next_attempt_at)}`}`);
-    case "pending":
-      return paint("cyan", state);
-  }
 }

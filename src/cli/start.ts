@@ -81,9 +81,12 @@ async function open(config: Config, roles: readonly Role[], logger: Logger): Pro
         config.secretKeys.length > 0 || embedded === null ? config.secretKeys : [embedded.secretKey],
       streamPrefix: config.streamPrefix,
       limits: logLimitsOf(config),
+      exchangeRetentionDays: config.exchangeRetentionDays,
       roles,
       http: { host: config.httpHost, port: config.httpPort },
       concurrency: config.workerConcurrency,
+      tracing:
+        config.otlpEndpoint === null ? null : { endpoint: config.otlpEndpoint, share: config.traceShare },
       ...outboundOf(config, embedded !== null),
       logger,
     });
@@ -99,9 +102,7 @@ function announce({ egret, embedded, roles }: Opened, { dir }: Config, logger: L
   logger.info({ roles, address: egret.url, development: embedded !== null }, "egret.started");
   if (!isTerminal()) return;
   print();
-  print(
-    `${paint(["bold", "green"], "Egret runs")}${egret.url === null ? "" : ` at ${paint("bold", egret.url)}`} (${roles.join(", ")})`,
-  );
+  print(`${paint(["bold", "green"], "Egret runs")} at ${paint("bold", egret.url)} (${roles.join(", ")})`);
   if (embedded !== null) print(`Its Postgres and nats-server keep their data in ${dir}.`);
   print("Next, in another shell:");
   print("  egret apply -f egret.yaml     configure sources, destinations, syncs and webhooks");

@@ -19,7 +19,7 @@ interface Wanted {
   run: string | null;
 }
 
-const RUN_KINDS = ["run", "alert", "config", "command"] as const;
+const RUN_KINDS = ["run", "alert", "config", "command", "endpoint", "replay"] as const;
 const KIND_WORDS: Readonly<Record<string, string>> = {
   run: "run",
   runs: "run",
@@ -28,6 +28,10 @@ const KIND_WORDS: Readonly<Record<string, string>> = {
   config: "config",
   command: "command",
   commands: "command",
+  endpoint: "endpoint",
+  endpoints: "endpoint",
+  replay: "replay",
+  replays: "replay",
   delivery: "delivery",
   deliveries: "delivery",
 };
@@ -52,6 +56,11 @@ const EVENT_WORDS: Readonly<Record<string, readonly string[]>> = {
       "dead",
       "pending",
       "refused",
+      "healthy",
+      "failing",
+      "open",
+      "probing",
+      "disabled",
     ].map((word) => [word, [word]]),
   ),
 };
@@ -105,6 +114,8 @@ const ENDS: Readonly<Record<string, ReadonlySet<string>>> = {
   alert: new Set(["raised", "resolved"]),
   config: new Set(),
   command: new Set(["refused"]),
+  endpoint: new Set(["healthy", "failing", "open", "probing", "disabled"]),
+  replay: new Set(["requested", "completed", "failed", "cancelled"]),
   delivery: new Set(["pending", "retrying", "delivered", "dead"]),
 };
 
@@ -118,7 +129,7 @@ function wordSubjects({ kinds, words, target, sync, run }: Wanted): TailFilter["
   const runs = RUN_KINDS.filter(isWanted).flatMap((kind) =>
     ends(kind).map((end) => {
       if (kind === "run") return `*.run.${sync ?? "*"}.${run ?? "*"}.${end}`;
-      return kind === "command" ? `*.command.*.${end}` : `*.${kind}.*.*.${end}`;
+      return kind === "command" || kind === "replay" ? `*.${kind}.*.${end}` : `*.${kind}.*.*.${end}`;
     }),
   );
   const deliveries = isWanted("delivery")

@@ -1,24 +1,14 @@
 /** Makes a plan true, all of it or nothing, and leaves one outbox row per change for the log. */
 import { type Kysely, sql, type Transaction } from "kysely";
-import { v7 as uuidv7 } from "uuid";
 import type { ConfigKind } from "../domain/aggregate.ts";
 import { VersionConflict } from "../domain/errors.ts";
-import type { EventData } from "../domain/event.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
-import {
-  type Change,
-  type ConfigItem,
-  changesBetween,
-  type StoredItem,
-  shownSettings,
-} from "./configItem.ts";
+import { announce, CONFIGURATION_LOCK } from "./announce.ts";
+import { type Change, type ConfigItem, changesBetween, type StoredItem } from "./configItem.ts";
 import { createItem, deleteItem, updateItem } from "./itemWriter.ts";
 import type { Plan } from "./plan.ts";
 import { readStoredItems } from "./storedItems.ts";
-
-/** Any number that nothing else in Egret locks: configuration changes one at a time, so outbox ids commit in order. */
-const CONFIGURATION_LOCK = 7_236_401;
 
 /** What was done, and the secrets that were made on the way. */
 export interface Applied {
@@ -100,36 +90,4 @@ function idOf(work: Work, kind: ConfigKind, name: string): number {
   // The file's references were checked, and kinds are written before those that refer to them.
   if (id === undefined) throw new Error(`${kind} ${name} is not written yet`);
   return id;
-}
-
-/** The event's data: the object as it now is, and of its secrets only which there are (I11). */
-async function announce(
-  work: Work,
-  change: "created" | "updated" | "deleted",
-  item: StoredItem,
-): Promise<void> {
-  const secretsSet = Object.keys(item.secrets).sort();
-  const data: EventData<"config.created"> = {
-    workspace_id: work.workspaceId,
-    kind: item.kind,
-    object_id: item.id,
-    name: item.name,
-    actor: work.actor,
-    settings: {
-      ...shownSettings(item.settings),
-      ...(secretsSet.length > 0 ? { secrets_set: secretsSet } : {}),
-    },
-  };
-  await work.trx
-    .insertInto("egret.outbox")
-    .values({
-      event_id: uuidv7(),
-      workspace_id: work.workspaceId,
-      kind: item.kind,
-      object_id: item.id,
-      change,
-      version: item.version,
-      data: JSON.stringify(data),
-    })
-    .execute();
 }

@@ -20,13 +20,21 @@ export interface ConfigItem {
   name: string;
   /** Fields as egret.yaml names them; other objects by name; no secrets. */
   settings: Readonly<Record<string, unknown>>;
-  secrets: Readonly<Record<string, string | Readonly<Record<string, string>> | undefined>>;
+  secrets: Readonly<Record<string, string | Readonly<Record<string, string | undefined>> | undefined>>;
 }
 
 /** A configured object that stands in our Postgres. */
 export interface StoredItem extends ConfigItem {
   id: number;
   version: number;
+  /** A webhook that was disabled elsewhere than in egret.yaml, whose settings say `enabled` all the same. */
+  disabled?: DisabledElsewhere;
+}
+
+/** When and why a webhook was disabled: by what its endpoint did, or by an operator. */
+export interface DisabledElsewhere {
+  at: Date;
+  reason: "gone" | "exhausted" | "operator";
 }
 
 /** A field that differs. Of a secret only that it does. */
@@ -95,11 +103,18 @@ export function itemsOfFile(
       },
       ...plain,
     })),
-    ...file.webhooks.map(({ name, description, endpoint, events, enabled }) => ({
+    ...file.webhooks.map(({ name, description, endpoint, events, enabled, tls, ...webhook }) => ({
       kind: "webhook" as const,
       name,
-      settings: { description, endpoint, events, enabled },
-      ...plain,
+      settings: {
+        description,
+        endpoint,
+        events,
+        enabled,
+        auto_disable_after_exhausted: webhook.autoDisableAfterExhausted,
+        disable_on_gone: webhook.disableOnGone,
+      },
+      secrets: tls === undefined ? {} : { tls },
     })),
   ];
 }

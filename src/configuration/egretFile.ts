@@ -1,6 +1,7 @@
 /** egret.yaml, read: its text parsed, filled in from the environment and checked as far as the file alone allows. */
 import { readFile, stat } from "node:fs/promises";
 import type {
+  EndpointTls,
   Mapping,
   Operation,
   WebhookDestinationSecrets,
@@ -35,6 +36,9 @@ export interface EgretFile {
     endpoint: string;
     events: LifecycleEvent[];
     enabled: boolean;
+    autoDisableAfterExhausted: number | null;
+    disableOnGone: boolean;
+    tls?: EndpointTls | undefined;
   }[];
   /** Things to better that do not stop anything. */
   warnings: FileProblem[];
@@ -189,22 +193,28 @@ function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
     sources: Object.entries(shape.sources).map(([name, { type, url }]) => ({ name, type, url })),
     models: Object.entries(shape.models).map(([name, { source, query }]) => ({ name, source, query })),
     destinations: Object.entries(shape.destinations).map(([name, destination]) => {
-      const { type, auth_token, signing_secret, headers, ...settings } = destination;
+      const { type, auth_token, signing_secret, headers, tls, ...settings } = destination;
       const secrets: WebhookDestinationSecrets = {};
       if (auth_token !== undefined) secrets.auth_token = auth_token;
       if (signing_secret !== undefined) secrets.signing_secret = signing_secret;
       if (headers !== undefined) secrets.headers = headers;
+      if (tls !== undefined) secrets.tls = tls;
       return { name, type, settings, secrets };
     }),
     syncs: Object.entries(shape.syncs).map(([name, sync]) => toFileSync(name, sync, shape)),
-    webhooks: Object.entries(shape.webhooks).map(([name, { description, endpoint, events, enabled }]) => ({
-      name,
-      description: description ?? null,
-      endpoint,
-      // In the order of the list of events, so that writing them in another order changes nothing.
-      events: LIFECYCLE_EVENTS.filter((event) => events === undefined || events.includes(event)),
-      enabled,
-    })),
+    webhooks: Object.entries(shape.webhooks).map(
+      ([name, { description, endpoint, events, tls, ...webhook }]) => ({
+        name,
+        description: description ?? null,
+        endpoint,
+        // In the order of the list of events, so that writing them in another order changes nothing.
+        events: LIFECYCLE_EVENTS.filter((event) => events === undefined || events.includes(event)),
+        enabled: webhook.enabled,
+        autoDisableAfterExhausted: webhook.auto_disable_after_exhausted ?? null,
+        disableOnGone: webhook.disable_on_gone,
+        tls,
+      }),
+    ),
     warnings,
     problemAt: (place, message) => tree.problemAt(place, message),
   };

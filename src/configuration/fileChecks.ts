@@ -1,5 +1,6 @@
 /** What must hold between the parts of egret.yaml: references lead somewhere, fields are sent once, secrets stay out. */
-import { KEY_FIELD } from "../domain/configuration.ts";
+import { type EndpointTls, KEY_FIELD } from "../domain/configuration.ts";
+import { endpointTlsProblems } from "../security/endpointTls.ts";
 import { headerProblem } from "../security/headerProblem.ts";
 import { installationPolicy } from "../security/outboundPolicy.ts";
 import { vetUrl } from "../security/outboundUrl.ts";
@@ -40,6 +41,17 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
     problem(path, `There is no ${kind} "${name}".${hint}`);
   };
 
+  const checkTls = (path: FieldPath, url: string, tls: EndpointTls | undefined) => {
+    if (tls === undefined) return;
+    for (const { field, message } of endpointTlsProblems(tls)) problem([...path, "tls", field], message);
+    if (URL.parse(url)?.protocol === "http:")
+      problem([...path, "tls"], "An http:// address has no TLS; write https://, or leave `tls` out.");
+    if (tls.client_key !== undefined && !tree.isFromEnvironment([...path, "tls", "client_key"])) {
+      const place = [...path, "tls", "client_key"];
+      warnings.push(tree.problemAt(place, "A secret stands in the file; give it by ${NAME}."));
+    }
+  };
+
   for (const [name, source] of Object.entries(file.sources)) {
     const path = ["sources", name, "url"];
     if (URL.parse(source.url) === null)
@@ -61,6 +73,7 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
       const fault = headerProblem(header, value);
       if (fault !== null) problem([...path, "headers", header], fault);
     }
+    checkTls(path, destination.url, destination.tls);
     for (const field of ["auth_token", "signing_secret"] as const) {
       const literal = destination[field] !== undefined && !tree.isFromEnvironment([...path, field]);
       if (literal)
@@ -78,6 +91,7 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
   for (const [name, webhook] of Object.entries(file.webhooks)) {
     const endpoint = vetUrl(webhook.endpoint, { policy, allowHttp: outbound.allowHttp });
     if (endpoint !== null) problem(["webhooks", name, "endpoint"], endpoint.message);
+    checkTls(["webhooks", name], webhook.endpoint, webhook.tls);
   }
   return { problems, warnings };
 }

@@ -1,6 +1,7 @@
 /** The shape of egret.yaml: one zod schema, from which the JSON Schema for editors is made. */
 import { z } from "zod";
 import {
+  endpointTls,
   OPERATIONS,
   webhookDestinationSecrets,
   webhookDestinationSettings,
@@ -41,6 +42,12 @@ export const modelSchema = z
 
 const settings = webhookDestinationSettings.shape;
 
+const tlsSchema = endpointTls
+  .optional()
+  .describe(
+    "PEM texts by ${NAME}: `ca` to trust besides the usual authorities, `client_certificate` and `client_key` to show",
+  );
+
 export const destinationSchema = z
   .strictObject({
     type: z.literal("webhook"),
@@ -59,6 +66,7 @@ export const destinationSchema = z
     headers: webhookDestinationSecrets.shape.headers.describe(
       "further headers by name; kept as secrets, give values by ${NAME}",
     ),
+    tls: tlsSchema,
     timeout_seconds: settings.timeout_seconds.describe("time a request may take, seconds"),
     parallel_requests: settings.parallel_requests.describe("most requests of one run at once"),
     rate_limit_per_second: settings.rate_limit_per_second.describe(
@@ -109,7 +117,18 @@ export const webhookSchema = z
       .min(1, { error: "Name at least one event, or leave `events` out for all of them." })
       .optional()
       .describe("events to send; left out: all"),
-    enabled: z.boolean().default(true).describe("false sends nothing"),
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe("false sends nothing; true leaves one that was disabled elsewhere disabled"),
+    auto_disable_after_exhausted: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .describe("disable it after so many deliveries in a row that no attempt got through; left out: never"),
+    disable_on_gone: z.boolean().default(false).describe("disable it when it answers 410 Gone"),
+    tls: tlsSchema,
   })
   .describe("a subscriber to sync lifecycle events");
 

@@ -7,7 +7,7 @@ import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { newWebhookSecret } from "../security/signature.ts";
 import type { ConfigItem, StoredItem } from "./configItem.ts";
-import { secretPurpose } from "./secretPurpose.ts";
+import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
 /** What writing needs to know. */
 export interface ItemWriter {
@@ -50,10 +50,17 @@ export async function createItem(
 /** Updates an object to the given version; a webhook keeps its secret. */
 export async function updateItem(writer: ItemWriter, item: StoredItem): Promise<void> {
   const columns: Record<string, unknown> = { ...columnsOf(writer, item), version: item.version };
+  if (item.kind === "webhook") Object.assign(columns, switchColumns(item));
   const sets = Object.entries(columns).map(([name, value]) => sql`${sql.ref(name)} = ${value}`);
   await sql`update ${sql.table(TABLES[item.kind])} set ${sql.join(sets)}, updated_at = now() where id = ${item.id}`.execute(
     writer.trx,
   );
+}
+
+/** A file that says `enabled` leaves disabled what was disabled elsewhere; one that disables takes that over. */
+function switchColumns({ settings }: ConfigItem): Record<string, unknown> {
+  if (settings["enabled"] === true) return { enabled: sql`disabled_reason is null` };
+  return { enabled: false, disabled_at: null, disabled_reason: null };
 }
 
 /**
@@ -110,8 +117,12 @@ function columnsOf({ box, workspaceId, idOf }: ItemWriter, item: ConfigItem): Re
     case "sync":
       return syncColumns(settings, idOf);
     case "webhook": {
-      const { description, endpoint, events, enabled } = settings;
-      return { description, endpoint, events, enabled };
+      const { description, endpoint, events, enabled, auto_disable_after_exhausted, disable_on_gone } =
+        settings;
+      const own = secrets["tls"];
+      const tls = own === undefined ? null : box.seal(tlsPurpose(workspaceId, name), JSON.stringify(own));
+      const health = { auto_disable_after_exhausted, disable_on_gone };
+      return { description, endpoint, events, enabled, tls, ...health };
     }
   }
 }

@@ -2,7 +2,13 @@
 import type { Kysely } from "kysely";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
-import { type Change, type ConfigItem, changesBetween, itemsOfFile } from "./configItem.ts";
+import {
+  type Change,
+  type ConfigItem,
+  changesBetween,
+  type DisabledElsewhere,
+  itemsOfFile,
+} from "./configItem.ts";
 import type { EgretFile } from "./egretFile.ts";
 import { invalidFile } from "./fileProblem.ts";
 import { checkSources, type DescribeObject } from "./sourceChecks.ts";
@@ -14,6 +20,8 @@ export interface Plan {
   /** Safe to show: secrets only as changed. */
   changes: Change[];
   items: ConfigItem[];
+  /** Webhooks that the file would have enabled, and that stay disabled: applying does not switch them on again. */
+  staysDisabled: ({ name: string } & DisabledElsewhere)[];
 }
 
 /**
@@ -31,7 +39,11 @@ export async function planChanges(input: {
   if (problems.length > 0) throw invalidFile(file.path, problems);
   const items = itemsOfFile(file, mappings);
   const stored = await readStoredItems(db, box, file.workspace);
-  return { workspace: file.workspace, changes: changesBetween(stored, items), items };
+  const staysDisabled = stored.flatMap(({ kind, name, disabled }) => {
+    const wanted = items.find((item) => item.kind === kind && item.name === name);
+    return disabled !== undefined && wanted?.settings["enabled"] === true ? [{ name, ...disabled }] : [];
+  });
+  return { workspace: file.workspace, changes: changesBetween(stored, items), items, staysDisabled };
 }
 
 /** True when applying the plan would do something. */

@@ -8,3 +8,8 @@ export function secretPurpose(
 ): string {
   return `${kind} ${name} of workspace ${workspaceId}`;
 }
+
+/** Purpose under which a webhook's TLS settings are sealed: they stand in the same row as its signing secret. */
+export function tlsPurpose(workspaceId: number, name: string): string {
+  return `tls of ${secretPurpose("webhook", workspaceId, name)}`;
+}

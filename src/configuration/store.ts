@@ -2,6 +2,7 @@
 import type { Kysely } from "kysely";
 import {
   type Destination,
+  endpointTls,
   type Mapping,
   mappingSchema,
   type Operation,
@@ -12,10 +13,10 @@ import {
   webhookDestinationSecrets,
   webhookDestinationSettings,
 } from "../domain/configuration.ts";
-import { isLifecycleEvent, type LifecycleEvent } from "../domain/lifecycle.ts";
+import { isLifecycleEvent } from "../domain/lifecycle.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
-import { secretPurpose } from "./secretPurpose.ts";
+import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
 type Db = Kysely<Database>;
 
@@ -106,6 +107,7 @@ export async function readDestination(db: Db, box: SecretBox, id: number): Promi
     type: "webhook",
     settings: webhookDestinationSettings.parse(row.settings),
     secrets: webhookDestinationSecrets.parse(secrets),
+    paused: row.paused,
   };
 }
 
@@ -113,6 +115,8 @@ export async function readDestination(db: Db, box: SecretBox, id: number): Promi
 export async function readWebhook(db: Db, box: SecretBox, id: number): Promise<Webhook | null> {
   const row = await db.selectFrom("egret.webhooks").selectAll().where("id", "=", id).executeTakeFirst();
   if (row === undefined) return null;
+  const purpose = secretPurpose("webhook", row.workspace_id, row.name);
+  const overlaps = row.previous_secret_until !== null && row.previous_secret_until > new Date();
   return {
     id: row.id,
     workspaceId: row.workspace_id,
@@ -121,23 +125,13 @@ export async function readWebhook(db: Db, box: SecretBox, id: number): Promise<W
     events: row.events.filter(isLifecycleEvent),
     enabled: row.enabled,
     createdAt: row.created_at,
-    secret: box.open(secretPurpose("webhook", row.workspace_id, row.name), row.secret),
+    secret: box.open(purpose, row.secret),
+    autoDisableAfterExhausted: row.auto_disable_after_exhausted,
+    disableOnGone: row.disable_on_gone,
+    previousSecret: overlaps && row.previous_secret !== null ? box.open(purpose, row.previous_secret) : null,
+    paused: row.paused,
+    ...(row.tls === null
+      ? {}
+      : { tls: endpointTls.parse(JSON.parse(box.open(tlsPurpose(row.workspace_id, row.name), row.tls))) }),
   };
-}
-
-/** Ids of the webhooks that get an event: enabled, subscribed, and there before it was produced (behaviour.md 6.2). */
-export async function webhooksFor(
-  db: Db,
-  wanted: { workspaceId: number; event: LifecycleEvent; producedAt: Date },
-): Promise<number[]> {
-  const rows = await db
-    .selectFrom("egret.webhooks")
-    .select("id")
-    .where("workspace_id", "=", wanted.workspaceId)
-    .where("enabled", "=", true)
-    .where((where) => where(where.val<string>(wanted.event), "=", where.fn.any("events")))
-    .where("created_at", "<", wanted.producedAt)
-    .orderBy("id")
-    .execute();
-  return rows.map(({ id }) => id);
 }

@@ -1,10 +1,10 @@
 /** The configuration of one workspace as it stands in our Postgres, in the form that can be compared with a file. */
-import type { Kysely } from "kysely";
-import type { Mapping } from "../domain/configuration.ts";
-import type { Database } from "../projections/database.ts";
+import type { Kysely, Selectable } from "kysely";
+import type { EndpointTls, Mapping } from "../domain/configuration.ts";
+import type { Database, WebhookTable } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { type StoredItem, sourceSettings } from "./configItem.ts";
-import { secretPurpose } from "./secretPurpose.ts";
+import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
 /** Everything configured in a workspace, the workspace itself first; empty when there is no such workspace. */
 export async function readStoredItems(
@@ -25,7 +25,7 @@ export async function readStoredItems(
     ...(await readModels(db, id)),
     ...(await readDestinations(db, box, id)),
     ...(await readSyncs(db, id)),
-    ...(await readWebhooks(db, id)),
+    ...(await readWebhooks(db, box, id)),
   ];
 }
 
@@ -118,18 +118,44 @@ function keyOf(mappings: readonly Mapping[]): string | null {
   return key !== undefined && "column" in key ? key.column : null;
 }
 
-async function readWebhooks(db: Kysely<Database>, workspaceId: number): Promise<StoredItem[]> {
+async function readWebhooks(
+  db: Kysely<Database>,
+  box: SecretBox,
+  workspaceId: number,
+): Promise<StoredItem[]> {
   const rows = await db
     .selectFrom("egret.webhooks")
     .selectAll()
     .where("workspace_id", "=", workspaceId)
     .execute();
-  return rows.map(({ id, version, name, description, endpoint, events, enabled }) => ({
+  return rows.map((row) => {
+    const tls = row.tls === null ? null : box.open(tlsPurpose(workspaceId, row.name), row.tls);
+    return webhookItem(row, tls === null ? {} : { tls: JSON.parse(tls) as EndpointTls });
+  });
+}
+
+/**
+ * A webhook's row as an item. One that was disabled elsewhere than in egret.yaml stands in its settings as the file
+ * left it, enabled: so a file that did not change finds nothing to change, and does not enable it again.
+ */
+export function webhookItem(row: Selectable<WebhookTable>, secrets: StoredItem["secrets"]): StoredItem {
+  const { id, version, name, description, endpoint, events, enabled } = row;
+  const { auto_disable_after_exhausted, disable_on_gone, disabled_at, disabled_reason } = row;
+  const isElsewhere = disabled_at !== null && disabled_reason !== null;
+  return {
     kind: "webhook",
     id,
     version,
     name,
-    settings: { description, endpoint, events, enabled },
-    secrets: {},
-  }));
+    settings: {
+      description,
+      endpoint,
+      events,
+      enabled: enabled || isElsewhere,
+      auto_disable_after_exhausted,
+      disable_on_gone,
+    },
+    secrets,
+    ...(isElsewhere ? { disabled: { at: disabled_at, reason: disabled_reason } } : {}),
+  };
 }

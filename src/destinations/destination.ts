@@ -1,5 +1,7 @@
 /** What the runtime asks of a kind of destination: send one batch, test the connection. Expected outcomes are values. */
-import type { Destination } from "../domain/configuration.ts";
+import type { Dispatcher } from "undici";
+import type { Destination, EndpointTls } from "../domain/configuration.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Timing } from "./httpPost.ts";
 
 /** One batch as it goes out. */
@@ -8,6 +10,8 @@ export interface BatchRequest {
   body: Uint8Array;
   /** The same at each attempt (I5). */
   idempotencyKey: string;
+  /** Goes out as the header of that name; not signed. */
+  traceparent?: string | undefined;
   /** Aborting throws: shutdown is no outcome. */
   signal?: AbortSignal;
 }
@@ -16,8 +20,7 @@ export interface BatchRequest {
  * What the destination made of a batch. `error` is for the log and names the status or the network's complaint;
  * `statusMessage` also quotes the answer's first characters and belongs in Postgres only (I11).
  */
-export type SendResult = Timing &
-  (
+export type SendResult = Timing & { exchange: Exchange } & (
     | { kind: "accepted"; httpStatus: number }
     | { kind: "refused"; httpStatus: number; error: string; statusMessage: string }
     | {
@@ -31,6 +34,24 @@ export type SendResult = Timing &
         rateLimited: boolean;
       }
   );
+
+/** Where connections to targets come from. */
+export interface Pools {
+  dispatcher: Dispatcher;
+  /** The pool of an endpoint with TLS settings of its own. */
+  dispatcherFor?: (tls: EndpointTls) => Dispatcher;
+}
+
+/**
+ * The pool for an endpoint.
+ * @throws when it has TLS settings and nothing was given to connect with them: without them nothing may be sent.
+ */
+export function dispatcherOf({ dispatcher, dispatcherFor }: Pools, tls: EndpointTls | undefined): Dispatcher {
+  if (tls === undefined) return dispatcher;
+  if (dispatcherFor === undefined)
+    throw new Error("no pool was given for endpoints with TLS settings of their own");
+  return dispatcherFor(tls);
+}
 
 /** Whether a destination answers as it should, in one sentence. */
 export interface TestResult {

@@ -1,8 +1,15 @@
 /** One HTTP request with a deadline: what came back, as a value. Never follows a redirect, never reads an endless body. */
-import type { Dispatcher } from "undici";
-import { toError } from "../domain/errors.ts";
-import { OutboundRefused } from "../security/outboundGuard.ts";
-import { tlsProblem } from "../security/tlsProblem.ts";
+import { type Dispatcher, errors } from "undici";
+import { type ConnectSteps, connectionBegunBy, takeHandedOver } from "../security/connectSteps.ts";
+import {
+  type Exchange,
+  hideSecretHeaders,
+  readableText,
+  type ShownHeaders,
+  showResponseHeaders,
+  withoutSecrets,
+} from "./exchange.ts";
+import { failureCause } from "./failureCause.ts";
 
 /** So much of an answer's body is kept for people to read. Source: ours; behaviour.md 6.6. */
 export const BODY_EXCERPT_BYTES = 4_096;
@@ -10,12 +17,17 @@ export const BODY_EXCERPT_BYTES = 4_096;
 /** So much more is read and thrown away to keep the connection for the next request; a longer body costs the connection. */
 const DISCARD_BYTES = 65_536;
 
+/** A server that says 103 for ever would keep this process busy until the deadline. */
+const MAX_ANNOUNCEMENTS = 32;
+
 /** One request. */
 export interface HttpRequest {
   /** http or https; vetted by the caller. */
   url: string;
   method: "POST" | "PUT" | "PATCH" | "HEAD";
   headers: Record<string, string>;
+  /** Names, in lower case, of headers that hold secrets by configuration, besides those that always do. */
+  secretHeaders?: readonly string[];
   body: Uint8Array | null;
   /** Covers DNS, connect, TLS, send and the wait for status and headers; reading the body stops at the same moment. */
   timeoutMs: number;
@@ -25,113 +37,219 @@ export interface HttpRequest {
   signal?: AbortSignal | undefined;
 }
 
-/** When a request started and how long it took. */
+/** When a request started and how long its answer took. */
 export interface Timing {
   startedAt: Date;
   durationMs: number;
 }
 
 /** An answer with a status line in time, or none. `error` names the cause and holds no address, header or body. */
-export type HttpResult =
-  | (Timing & {
-      kind: "response";
-      httpStatus: number;
-      headers: Record<string, string | string[] | undefined>;
-      bodyExcerpt: string;
-    })
-  | (Timing & { kind: "failed"; error: string; timedOut: boolean });
-
-const CAUSES: Record<string, string> = {
-  ECONNREFUSED: "connection refused",
-  ECONNRESET: "connection reset",
-  EPIPE: "connection reset",
-  ENOTFOUND: "host name not found",
-  EAI_AGAIN: "host name could not be looked up",
-  EHOSTUNREACH: "host unreachable",
-  ENETUNREACH: "network unreachable",
-  ETIMEDOUT: "connection timed out",
-  UND_ERR_CONNECT_TIMEOUT: "connection timed out",
-  UND_ERR_HEADERS_TIMEOUT: "no answer in time",
-  UND_ERR_SOCKET: "connection closed before an answer",
-};
-
-/** By code only: a driver's message may quote what was sent or the address. */
-function causeOf(thrown: unknown): string {
-  const error = toError(thrown);
-  if (error instanceof OutboundRefused) return error.message;
-  const tls = tlsProblem(error);
-  if (tls !== null) return tls;
-  const code = (error as { code?: unknown }).code ?? (error.cause as { code?: unknown } | undefined)?.code;
-  if (error.name === "HTTPParserError") return "the answer was not HTTP";
-  if (typeof code !== "string") return "the request failed";
-  return CAUSES[code] ?? `the request failed (${code})`;
-}
-
-async function readExcerpt(body: Dispatcher.ResponseData["body"], signal: AbortSignal): Promise<string> {
-  const kept: Buffer[] = [];
-  let bytes = 0;
-  // Reading stops at the deadline; the status line stands, however slow the body is.
-  const stop = (): void => void body.destroy();
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      if (bytes < BODY_EXCERPT_BYTES) kept.push(chunk.subarray(0, BODY_EXCERPT_BYTES - bytes));
-      bytes += chunk.length;
-      if (bytes > BODY_EXCERPT_BYTES + DISCARD_BYTES) break;
-    }
-  } catch {
-    // A body that breaks off changes nothing about the answer.
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-  return Buffer.concat(kept).toString("utf8");
-}
+export type HttpResult = Timing & { exchange: Exchange } & (
+    | {
+        kind: "response";
+        httpStatus: number;
+        headers: Record<string, string | string[] | undefined>;
+        bodyExcerpt: string;
+      }
+    | { kind: "failed"; error: string; timedOut: boolean }
+  );
 
 /**
  * Sends one request and waits for its answer.
  * @throws the signal's reason when it is aborted before there is an answer; nothing else.
  */
-export async function post(request: HttpRequest): Promise<HttpResult> {
-  const { dispatcher, timeoutMs, signal } = request;
-  signal?.throwIfAborted();
-  const url = new URL(request.url);
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), timeoutMs);
-  const stop = (): void => deadline.abort();
-  signal?.addEventListener("abort", stop, { once: true });
-  const startedAt = new Date();
-  const start = performance.now();
-  const timing = (): Timing => ({ startedAt, durationMs: performance.now() - start });
-  try {
-    const response = await dispatcher.request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
-      method: request.method,
-      headers: request.headers,
-      body: request.body,
-      signal: deadline.signal,
-      // The deadline above is the only clock: the pool's own would start at another moment.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
-    // Measured here: how long the answer took, not its body.
-    const answered = timing();
-    const bodyExcerpt = await readExcerpt(response.body, deadline.signal);
-    return {
+export function post(request: HttpRequest): Promise<HttpResult> {
+  const { dispatcher, signal } = request;
+  if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+  const { origin, path } = partsOf(request.url);
+  const { promise, resolve, reject } = Promise.withResolvers<HttpResult>();
+  const call = new Call(request, resolve, reject);
+  const options: Dispatcher.DispatchOptions = {
+    origin,
+    path,
+    method: request.method,
+    headers: request.headers,
+    body: request.body,
+    // The call's deadline is the only clock: the pool's own would start at another moment.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  };
+  call.steps = connectionBegunBy(() => dispatcher.dispatch(options, call)) ?? call.steps;
+  return promise;
+}
+
+/** URLs are few and calls are many. */
+const recentParts = new Map<string, { origin: string; path: string }>();
+const MAX_RECENT_PARTS = 1_000;
+
+function partsOf(text: string): { origin: string; path: string } {
+  const known = recentParts.get(text);
+  if (known !== undefined) return known;
+  if (recentParts.size >= MAX_RECENT_PARTS) recentParts.clear();
+  const url = new URL(text);
+  const parts = { origin: url.origin, path: `${url.pathname}${url.search}` };
+  recentParts.set(text, parts);
+  return parts;
+}
+
+/** One constant: undici wants an error to abort with, and nobody ever reads it. */
+const STOPPED = new errors.RequestAbortedError();
+
+/**
+ * One request under way, as undici's handler. A stream for the body, and an AbortController for the deadline, would
+ * cost more than the request itself: thousands of these pass through one thread each second.
+ */
+class Call implements Dispatcher.DispatchHandler {
+  /** Of the connection that was opened for this call; null for a kept one. */
+  steps: ConnectSteps | null = null;
+  readonly #request: HttpRequest;
+  readonly #resolve: (result: HttpResult) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #startedAt = new Date();
+  readonly #start = performance.now();
+  readonly #deadline: NodeJS.Timeout;
+  readonly #onAbort: (() => void) | null;
+  #controller: Dispatcher.DispatchController | null = null;
+  #isDone = false;
+  #httpStatus: number | null = null;
+  #headers: Record<string, string | string[] | undefined> = {};
+  #announcements = 0;
+  #answeredMs = 0;
+  #kept: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(
+    request: HttpRequest,
+    resolve: (result: HttpResult) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#deadline = setTimeout(Call.expire, request.timeoutMs, this);
+    this.#onAbort = request.signal === undefined ? null : () => this.#stop(true);
+    if (this.#onAbort !== null) request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  static expire(this: void, call: Call): void {
+    call.#stop(false);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.steps ??= takeHandedOver();
+    this.#controller = controller;
+    // Whoever gave up while the connection was made must not have the request sent after all.
+    if (this.#isDone) controller.abort(STOPPED);
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (this.#isDone) return;
+    // 1xx announces the answer, it is none.
+    if (statusCode < 200) {
+      this.#announcements += 1;
+      if (this.#announcements <= MAX_ANNOUNCEMENTS) return;
+      this.#finish({ error: "the answer was announced (HTTP 1xx) again and again", timedOut: false });
+      controller.abort(STOPPED);
+      return;
+    }
+    this.#controller = controller;
+    this.#answeredMs = performance.now() - this.#start;
+    this.#httpStatus = statusCode;
+    this.#headers = headers;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isDone) return;
+    // Copied: the piece may be a window on a far larger buffer.
+    if (this.#bytes < BODY_EXCERPT_BYTES) {
+      this.#kept.push(Buffer.from(chunk.subarray(0, BODY_EXCERPT_BYTES - this.#bytes)));
+    }
+    this.#bytes += chunk.length;
+    if (this.#bytes <= BODY_EXCERPT_BYTES + DISCARD_BYTES) return;
+    this.#finish(null);
+    controller.abort(STOPPED);
+  }
+
+  onResponseEnd(): void {
+    this.#finish(null);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.steps ??= takeHandedOver();
+    // A body that breaks off changes nothing about the answer.
+    this.#finish(this.#httpStatus === null ? { error: failureCause(error), timedOut: false } : null);
+  }
+
+  /** The deadline, or whoever called. With a status line in time there is an answer, however slow its body is. */
+  #stop(isAborted: boolean): void {
+    if (this.#isDone) return;
+    const { timeoutMs, signal } = this.#request;
+    if (this.#httpStatus !== null) this.#finish(null);
+    else if (!isAborted) this.#finish({ error: `no answer within ${timeoutMs / 1000} s`, timedOut: true });
+    else {
+      this.#end();
+      this.#reject(signal?.reason);
+    }
+    this.#controller?.abort(STOPPED);
+  }
+
+  #end(): void {
+    this.#isDone = true;
+    clearTimeout(this.#deadline);
+    if (this.#onAbort !== null) this.#request.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  #finish(failure: { error: string; timedOut: boolean } | null): void {
+    if (this.#isDone) return;
+    this.#end();
+    const totalMs = performance.now() - this.#start;
+    const startedAt = this.#startedAt;
+    const shown = hideSecretHeaders(this.#request.headers, this.#request.secretHeaders ?? []);
+    if (failure !== null || this.#httpStatus === null) {
+      const { error, timedOut } = failure ?? { error: "the request failed", timedOut: false };
+      const exchange = this.#exchange(shown, { totalMs, bodyExcerpt: null });
+      this.#resolve({ kind: "failed", error, timedOut, startedAt, durationMs: totalMs, exchange });
+      return;
+    }
+    const bodyExcerpt = this.#bytes === 0 ? "" : withoutSecrets(this.#text(), shown.secrets);
+    this.#resolve({
       kind: "response",
-      httpStatus: response.statusCode,
-      headers: response.headers,
+      httpStatus: this.#httpStatus,
+      headers: this.#headers,
       bodyExcerpt,
-      ...answered,
+      startedAt,
+      // How long the answer took, not its body.
+      durationMs: this.#answeredMs,
+      exchange: this.#exchange(shown, { totalMs, bodyExcerpt }),
+    });
+  }
+
+  #text(): string {
+    const [first] = this.#kept;
+    return readableText(this.#kept.length === 1 && first !== undefined ? first : Buffer.concat(this.#kept));
+  }
+
+  #exchange(
+    shown: ShownHeaders,
+    { totalMs, bodyExcerpt }: { totalMs: number; bodyExcerpt: string | null },
+  ): Exchange {
+    const { steps } = this;
+    const isAnswered = bodyExcerpt !== null;
+    return {
+      requestHeaders: shown.headers,
+      responseHeaders: isAnswered ? showResponseHeaders(this.#headers, shown.secrets) : null,
+      responseBody: bodyExcerpt,
+      split: {
+        dnsMs: steps?.dnsMs ?? null,
+        connectMs: steps?.connectMs ?? null,
+        tlsMs: steps?.tlsMs ?? null,
+        firstByteMs: isAnswered ? this.#answeredMs : null,
+        totalMs,
+      },
     };
-  } catch (thrown) {
-    signal?.throwIfAborted();
-    const timedOut = deadline.signal.aborted;
-    const error = timedOut ? `no answer within ${timeoutMs / 1000} s` : causeOf(thrown);
-    return { kind: "failed", error, timedOut, ...timing() };
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
   }
 }

@@ -1,9 +1,15 @@
 /** The webhook destination: batches by POST to one URL, judged by the status of the answer. */
-import type { Dispatcher } from "undici";
 import type { Destination } from "../domain/configuration.ts";
 import { parseRetryAfter } from "../domain/retryPolicy.ts";
 import { signBody } from "../security/signature.ts";
-import type { BatchRequest, DestinationSender, SendResult, TestResult } from "./destination.ts";
+import {
+  type BatchRequest,
+  type DestinationSender,
+  dispatcherOf,
+  type Pools,
+  type SendResult,
+  type TestResult,
+} from "./destination.ts";
 import { type HttpRequest, type HttpResult, post } from "./httpPost.ts";
 
 /** A connection test has this long, ms. Source: ours; behaviour.md 5.2. */
@@ -15,9 +21,7 @@ const MESSAGE_CHARACTERS = 500;
 const EMPTY = new Uint8Array(0);
 
 /** What a sender needs from outside. */
-export interface WebhookSenderOptions {
-  /** The pool that makes and keeps connections. */
-  dispatcher: Dispatcher;
+export interface WebhookSenderOptions extends Pools {
   /** Egret's version, for User-Agent. */
   version: string;
 }
@@ -39,6 +43,13 @@ function headersFor(destination: Destination, body: Uint8Array, version: string)
   return headers;
 }
 
+/** Names of the headers that hold what was configured as a secret. */
+function secretHeadersOf({ settings, secrets }: Destination): string[] {
+  const names = Object.keys(secrets.headers ?? {});
+  if (secrets.auth_token !== undefined) names.push(settings.auth_token_header);
+  return names.map((name) => name.toLowerCase());
+}
+
 /** First of possibly several values of a header. */
 function single(value: string | string[] | undefined): string | null {
   return (Array.isArray(value) ? value[0] : value) ?? null;
@@ -46,8 +57,8 @@ function single(value: string | string[] | undefined): string | null {
 
 /** What an answer, or none, means for the batch. Source: behaviour.md 5.8 and 12.2. */
 export function judge(result: HttpResult): SendResult {
-  const { startedAt, durationMs } = result;
-  const timing = { startedAt, durationMs };
+  const { startedAt, durationMs, exchange } = result;
+  const timing = { startedAt, durationMs, exchange };
   if (result.kind === "failed") {
     const { error } = result;
     return {
@@ -63,11 +74,8 @@ export function judge(result: HttpResult): SendResult {
   const { httpStatus } = result;
   if (httpStatus >= 200 && httpStatus < 300) return { kind: "accepted", httpStatus, ...timing };
   const error = `HTTP ${httpStatus}`;
-  // Postgres keeps no NUL in a text, and half a surrogate pair is no character.
-  const excerpt = result.bodyExcerpt
-    .slice(0, MESSAGE_CHARACTERS)
-    .replaceAll("\u0000", "\ufffd")
-    .toWellFormed();
+  // Half a surrogate pair is no character.
+  const excerpt = result.bodyExcerpt.slice(0, MESSAGE_CHARACTERS).toWellFormed();
   const statusMessage = excerpt === "" ? error : `${error}: ${excerpt}`;
   if (httpStatus !== 429 && httpStatus < 500)
     return { kind: "refused", httpStatus, error, statusMessage, ...timing };
@@ -103,23 +111,28 @@ function verdict(result: HttpResult): TestResult {
 }
 
 /** Sends to webhook destinations through one pool of connections. */
-export function createWebhookSender({ dispatcher, version }: WebhookSenderOptions): DestinationSender {
+export function createWebhookSender({ version, ...pools }: WebhookSenderOptions): DestinationSender {
   const common = (destination: Destination, body: Uint8Array, signal: AbortSignal | undefined) => ({
     url: destination.settings.url,
     headers: headersFor(destination, body, version),
-    dispatcher,
+    secretHeaders: secretHeadersOf(destination),
+    dispatcher: dispatcherOf(pools, destination.secrets.tls),
     signal,
   });
 
   async function sendBatch(destination: Destination, request: BatchRequest): Promise<SendResult> {
-    const { body, idempotencyKey, signal } = request;
+    const { body, idempotencyKey, traceparent, signal } = request;
     const shared = common(destination, body, signal);
     const { method, timeout_seconds: timeoutSeconds } = destination.settings;
     return judge(
       await post({
         ...shared,
         method,
-        headers: { ...shared.headers, "idempotency-key": idempotencyKey },
+        headers: {
+          ...shared.headers,
+          "idempotency-key": idempotencyKey,
+          ...(traceparent === undefined ? {} : { traceparent }),
+        },
         body,
         timeoutMs: timeoutSeconds * 1000,
       }),

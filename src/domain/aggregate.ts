@@ -32,8 +32,29 @@ export interface CommandAggregate {
   commandId: string;
 }
 
+/** A job that delivers many deliveries again. */
+export interface ReplayAggregate {
+  kind: "replay";
+  workspaceId: number;
+  replayId: number;
+}
+
+/** The health of one target of deliveries. */
+export interface EndpointAggregate {
+  kind: "endpoint";
+  workspaceId: number;
+  targetKind: "webhook" | "destination";
+  targetId: number;
+}
+
 export type ConfigKind = "workspace" | "source" | "model" | "destination" | "sync" | "webhook";
-export type Aggregate = RunAggregate | DeliveryAggregate | ConfigAggregate | CommandAggregate;
+export type Aggregate =
+  | RunAggregate
+  | DeliveryAggregate
+  | ConfigAggregate
+  | CommandAggregate
+  | ReplayAggregate
+  | EndpointAggregate;
 
 /** Subject of an aggregate below `egret.events`: append `.<last word of an event type>` for one event of it. */
 export function aggregateSubject(aggregate: Aggregate): string {
@@ -47,6 +68,10 @@ export function aggregateSubject(aggregate: Aggregate): string {
       return `${ws}.config.${aggregate.objectKind}.${aggregate.objectId}`;
     case "command":
       return `${ws}.command.${aggregate.commandId}`;
+    case "endpoint":
+      return `${ws}.endpoint.${aggregate.targetKind}.${aggregate.targetId}`;
+    case "replay":
+      return `${ws}.replay.${aggregate.replayId}`;
   }
 }
 
@@ -61,6 +86,10 @@ export function aggregateName(aggregate: Aggregate): string {
       return `${aggregate.objectKind}/${aggregate.objectId}`;
     case "command":
       return `command/${aggregate.commandId}`;
+    case "endpoint":
+      return `endpoint/${aggregate.targetKind}-${aggregate.targetId}`;
+    case "replay":
+      return `replay/${aggregate.replayId}`;
   }
 }
 
@@ -72,6 +101,10 @@ export function parseAggregate(subject: string): Aggregate | null {
   if (kind === "run") return { kind, workspaceId, syncId: Number(a), runId: Number(b) };
   if (kind === "config") return { kind, workspaceId, objectKind: a as ConfigKind, objectId: Number(b) };
   if (kind === "command") return { kind, workspaceId, commandId: a };
+  if (kind === "replay") return { kind, workspaceId, replayId: Number(a) };
+  if (kind === "endpoint" && (a === "webhook" || a === "destination")) {
+    return { kind, workspaceId, targetKind: a, targetId: Number(b) };
+  }
   if (kind === "delivery" && c !== undefined && (a === "webhook" || a === "destination")) {
     return { kind, workspaceId, targetKind: a, targetId: Number(b), deliveryId: c };
   }

@@ -37,12 +37,26 @@ export const webhookDestinationSettings = z.strictObject({
 });
 export type WebhookDestinationSettings = z.infer<typeof webhookDestinationSettings>;
 
+/** TLS settings of one endpoint, as PEM; stored with its secrets, since the key is one. */
+export const endpointTls = z
+  .strictObject({
+    /** Authorities to trust besides the usual ones. */
+    ca: z.string().min(1).optional(),
+    client_certificate: z.string().min(1).optional(),
+    client_key: z.string().min(1).optional(),
+  })
+  .refine((tls) => Object.values(tls).some((pem) => pem !== undefined), {
+    error: "Give `ca`, or `client_certificate` and `client_key`, or leave `tls` out.",
+  });
+export type EndpointTls = z.infer<typeof endpointTls>;
+
 /** Secrets of a webhook destination: stored encrypted, never shown again. */
 export const webhookDestinationSecrets = z.strictObject({
   auth_token: z.string().min(1).optional(),
   signing_secret: z.string().min(1).optional(),
   /** Further headers by name; their values are as secret as a token. */
   headers: z.record(z.string().min(1), z.string()).optional(),
+  tls: endpointTls.optional(),
 });
 export type WebhookDestinationSecrets = z.infer<typeof webhookDestinationSecrets>;
 
@@ -69,6 +83,8 @@ export interface Destination {
   settings: WebhookDestinationSettings;
   /** Decrypted: never logged, never in an event or an error. */
   secrets: WebhookDestinationSecrets;
+  /** Nothing is sent until it is resumed; what comes meanwhile waits. */
+  paused?: boolean;
 }
 
 export interface Sync {
@@ -96,4 +112,14 @@ export interface Webhook {
   createdAt: Date;
   /** Decrypted signing secret, `whsec_` and base64 of 32 bytes: never logged, never in an event or an error. */
   secret: string;
+  /** The secret before a rotation, while it still signs beside the new one; as secret as that. */
+  previousSecret?: string | null;
+  /** Deliveries lost in a row after which it is disabled; null for never. */
+  autoDisableAfterExhausted?: number | null;
+  /** Whether an answer of 410 disables it. */
+  disableOnGone?: boolean;
+  /** How its endpoint is reached by TLS; the key in it is as secret as the signing secret. */
+  tls?: EndpointTls;
+  /** Nothing is sent until it is resumed; what comes meanwhile waits. */
+  paused?: boolean;
 }

@@ -1,5 +1,6 @@
 /** Every event that can stand in the log: its envelope (CloudEvents 1.0) and the data of each type. */
 import { z } from "zod";
+import { replayWantedSchema } from "./replay.ts";
 
 const id = z.int().positive();
 const count = z.int().nonnegative();
@@ -58,6 +59,25 @@ const config = {
   settings: z.record(z.string(), z.unknown()).describe("the object as it now is, without secrets"),
 };
 
+const replayEnd = {
+  workspace_id: id,
+  replay_id: id,
+  replayed: count.describe("deliveries begun again"),
+  skipped: z.record(z.string(), count).describe("deliveries passed over, by reason"),
+  duration_ms: z.number(),
+};
+
+const endpoint = {
+  workspace_id: id,
+  target_kind: z.enum(["webhook", "destination"]),
+  target_id: id,
+  consecutive_failures: count.describe("failed attempts in a row, also those of an outage that ends here"),
+  since: instant.nullable().describe("the first of them; null when there is none"),
+  last_error: z.string().nullable(),
+  last_http_status: z.int().nullable(),
+};
+const configVersion = z.int().positive().describe("version of the webhook's configuration that did it");
+
 /** Data of each event type. Row values, secrets and response bodies are in none of them (I11). */
 export const EVENT_DATA = {
   "sync.triggered": z.object({
@@ -100,7 +120,14 @@ export const EVENT_DATA = {
   }),
   "delivery.pending": z.object({
     ...deliveryIds,
-    fact: z.literal("created"),
+    fact: z.enum(["created", "redelivered"]).describe("redelivered: an ended delivery that begins again"),
+    redelivery: z
+      .object({
+        by: z.string().describe("who asked, such as `egret deliveries redeliver`"),
+        job_id: id.nullable().describe("the replay that did it; null for one delivery alone"),
+      })
+      .optional()
+      .describe("only where a person asked for it: a redelivery, or a missed event delivered later"),
     event: z.string().nullable().describe("the lifecycle event carried; null for a batch"),
     event_id: z.string().nullable(),
     retry_delays_ms: z.array(z.number()),
@@ -129,6 +156,44 @@ export const EVENT_DATA = {
     duration_ms: z.number().nullable(),
     http_status: attempt.http_status,
     error: attempt.error,
+  }),
+  "replay.requested": z.object({
+    workspace_id: id,
+    replay_id: id,
+    requested_by: z.string(),
+    rate_per_second: z.int().positive().describe("deliveries begun again per second at most"),
+    wanted: replayWantedSchema,
+  }),
+  "replay.completed": z.object(replayEnd),
+  "replay.failed": z.object({ ...replayEnd, error: z.string() }),
+  "replay.cancelled": z.object({ ...replayEnd, cancelled_by: z.string() }),
+  "endpoint.healthy": z.object({
+    ...endpoint,
+    fact: z.enum(["created", "target.accepted", "target.enabled"]),
+    outage_ms: z
+      .number()
+      .nonnegative()
+      .nullable()
+      .describe("since the first failure; null when no outage ends here"),
+    config_version: configVersion.nullable(),
+  }),
+  "endpoint.failing": z.object({ ...endpoint, fact: z.literal("failures.repeated") }),
+  "endpoint.open": z.object({
+    ...endpoint,
+    fact: z.enum(["failures.lasted", "probe.failed"]),
+    probe: z.int().positive().describe("number of the probe to come, from 1 in each outage"),
+    next_probe_at: instant.describe("no delivery begins before"),
+  }),
+  "endpoint.probing": z.object({
+    ...endpoint,
+    fact: z.literal("probe.begun"),
+    probe: z.int().positive().describe("number of the probe under way"),
+  }),
+  "endpoint.disabled": z.object({
+    ...endpoint,
+    fact: z.literal("target.disabled"),
+    reason: z.enum(["gone", "exhausted"]).describe("it answered 410, or lost too many deliveries in a row"),
+    config_version: configVersion,
   }),
   "config.created": z.object(config),
   "config.updated": z.object(config),

@@ -6,6 +6,8 @@ import type { StreamName } from "./eventSource.ts";
 const CLASS = 0x65_67_72_74;
 const PROJECTOR: Record<StreamName, number> = { runs: 1, deliveries: 2 };
 const REBUILD = 3;
+const RETENTION = 4;
+const EXCHANGE_DAYS = 5;
 
 /** Tries to become the one projector of a stream for as long as this session lives. */
 export async function tryLeadStream(client: pg.ClientBase, stream: StreamName): Promise<boolean> {
@@ -36,4 +38,18 @@ export async function lockRebuild(client: pg.ClientBase, waitMs: number): Promis
 /** Lets the projectors go on. */
 export async function unlockRebuild(client: pg.ClientBase): Promise<void> {
   await client.query("select pg_advisory_unlock($1, $2)", [CLASS, REBUILD]);
+}
+
+/** Tries to become the one process that purges, for as long as this session lives. */
+export async function tryLeadRetention(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ leads: boolean }>("select pg_try_advisory_lock($1, $2) as leads", [
+    CLASS,
+    RETENTION,
+  ]);
+  return rows[0]?.leads === true;
+}
+
+/** Waits until this transaction alone may make days of exchanges. */
+export async function lockExchangeDays(client: pg.ClientBase): Promise<void> {
+  await client.query("select pg_advisory_xact_lock($1, $2)", [CLASS, EXCHANGE_DAYS]);
 }

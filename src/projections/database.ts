@@ -3,6 +3,7 @@ import { type ColumnType, type Generated, type JSONColumnType, Kysely, PostgresD
 import pg from "pg";
 import type { Mapping } from "../domain/configuration.ts";
 import { toError, Unavailable } from "../domain/errors.ts";
+import type { ReplayWanted } from "../domain/replay.ts";
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -43,6 +44,7 @@ export interface DestinationTable extends Configured {
   secret: string;
   last_test_succeeded: boolean | null;
   last_tested_at: Timestamp | null;
+  paused: Generated<boolean>;
 }
 
 export interface SyncTable extends Configured {
@@ -65,8 +67,20 @@ export interface WebhookTable extends Configured {
   endpoint: string;
   events: string[];
   enabled: Generated<boolean>;
+  /** Null: never disabled for lost deliveries. */
+  auto_disable_after_exhausted: number | null;
+  disable_on_gone: Generated<boolean>;
+  /** When and why it was disabled elsewhere than in egret.yaml; both null otherwise. */
+  disabled_at: Timestamp | null;
+  disabled_reason: "gone" | "exhausted" | "operator" | null;
   /** Encrypted by src/security/secretBox.ts. */
   secret: string;
+  paused: Generated<boolean>;
+  /** The secret before the last rotation, which signs too until then. */
+  previous_secret: string | null;
+  previous_secret_until: Timestamp | null;
+  /** Settings of its TLS connections, encrypted like its secret; null for none. */
+  tls: string | null;
 }
 
 export interface OutboxTable {
@@ -124,6 +138,47 @@ export interface InvalidRowTable {
   identifier: string | null;
   status: "NULL" | "DUPLICATE" | "INVALID";
   rows: number;
+}
+
+export interface ReplayTable {
+  id: number;
+  workspace_id: number;
+  requested_by: string;
+  rate_per_second: number;
+  wanted: JSONColumnType<ReplayWanted>;
+  state: "requested" | "completed" | "failed" | "cancelled";
+  cursor: ColumnType<ReplayCursor | null, string | null, string>;
+  taken: ColumnType<ReplayItem[] | null, string | null, string | null>;
+  total: number | null;
+  replayed: Generated<number>;
+  skipped: ColumnType<Record<string, number>, string | undefined, string>;
+  cancelled_by: string | null;
+  error: string | null;
+  requested_at: Timestamp;
+  updated_at: Timestamp;
+  ended_at: Timestamp | null;
+}
+
+/** The last delivery of a page, or the last event that was looked at, by its sequence in the runs stream. */
+export type ReplayCursor = { created_at: string; id: string } | { sequence: number };
+
+/** A delivery by its webhook and id, or an event by its sequence in the runs stream. */
+export type ReplayItem = { target_id: number; id: string } | { sequence: number };
+
+export interface ExchangeTable {
+  target_kind: "webhook" | "destination";
+  target_id: number;
+  delivery_id: string;
+  attempt: number;
+  started_at: Timestamp;
+  request_headers: Json<Record<string, string>>;
+  response_headers: Json<Record<string, string | string[]>> | null;
+  response_body: string | null;
+  dns_ms: number | null;
+  connect_ms: number | null;
+  tls_ms: number | null;
+  first_byte_ms: number | null;
+  total_ms: number;
 }
 
 export interface CheckpointTable {
@@ -186,9 +241,11 @@ export interface DeliveryReadModel {
   created_at: Timestamp;
   updated_at: Timestamp;
   ended_at: Timestamp | null;
+  redeliveries: Generated<number>;
 }
 
 export interface AttemptReadModel {
+  run_id: number;
   target_kind: "webhook" | "destination";
   target_id: number;
   delivery_id: string;
@@ -239,6 +296,25 @@ export interface WebhookReadModel {
   updated_at: Timestamp;
 }
 
+export interface EndpointReadModel {
+  target_kind: "webhook" | "destination";
+  target_id: number;
+  workspace_id: number;
+  state: "healthy" | "failing" | "open" | "probing" | "disabled";
+  version: number;
+  /** The first failure of the outage that is going on; null when healthy. */
+  since: Timestamp | null;
+  consecutive_failures: number;
+  last_error: string | null;
+  last_http_status: number | null;
+  next_probe_at: Timestamp | null;
+  /** Why it is disabled. */
+  reason: string | null;
+  /** How often it stopped being healthy. */
+  outages: number;
+  updated_at: Timestamp;
+}
+
 export interface ConfigChangeReadModel {
   event_id: string;
   workspace_id: number;
@@ -276,6 +352,8 @@ export interface Database {
   "egret.batches": BatchTable;
   "egret.plans": PlanTable;
   "egret.invalid_rows": InvalidRowTable;
+  "egret.replays": ReplayTable;
+  "egret.exchanges": ExchangeTable;
   "egret_read.checkpoints": CheckpointTable;
   "egret_read.runs": RunReadModel;
   "egret_read.deliveries": DeliveryReadModel;
@@ -283,6 +361,7 @@ export interface Database {
   "egret_read.batches": BatchReadModel;
   "egret_read.syncs": SyncReadModel;
   "egret_read.webhooks": WebhookReadModel;
+  "egret_read.endpoints": EndpointReadModel;
   "egret_read.config_changes": ConfigChangeReadModel;
   "egret_read.refused_commands": RefusedCommandReadModel;
 }

@@ -9,6 +9,7 @@ import {
   deliveryKey,
   foldDeliveries,
 } from "./deliveryFold.ts";
+import { listRunRanges, makeRunPartitions, partitionName, type RunRange, rangeOf } from "./runPartitions.ts";
 import {
   columnArrays,
   type ReadModelWriter,
@@ -25,7 +26,8 @@ export type Attempt = Selectable<AttemptReadModel>;
 
 const DELIVERIES: Table<DeliveryRow> = {
   name: "deliveries",
-  key: ["target_kind", "target_id", "id"],
+  key: ["target_kind", "target_id", "id", "run_id"],
+  makePartitions: makeRunPartitions,
   columns: {
     id: "text",
     workspace_id: "bigint",
@@ -48,6 +50,7 @@ const DELIVERIES: Table<DeliveryRow> = {
     created_at: "timestamptz",
     updated_at: "timestamptz",
     ended_at: "timestamptz",
+    redeliveries: "integer",
   },
 };
 
@@ -59,7 +62,10 @@ const KEY_COLUMNS: Table<DeliveryKey>["columns"] = {
   id: "text",
 };
 
-const CHANGE_COLUMNS: Table<DeliveryChange>["columns"] = {
+type ChangedRow = Omit<DeliveryChange, "run_id">;
+
+/** Without the run, which has said already where the row is. */
+const CHANGE_COLUMNS = {
   ...KEY_COLUMNS,
   state: "text",
   version: "integer",
@@ -70,12 +76,14 @@ const CHANGE_COLUMNS: Table<DeliveryChange>["columns"] = {
   next_attempt_at: "timestamptz",
   updated_at: "timestamptz",
   ended_at: "timestamptz",
-};
+  redeliveries: "integer",
+} as const satisfies Table<ChangedRow>["columns"];
 
 const ATTEMPTS: Table<AttemptRow> = {
   name: "attempts",
-  key: ["target_kind", "target_id", "delivery_id", "attempt"],
+  key: ["run_id", "target_kind", "target_id", "delivery_id", "attempt"],
   columns: {
+    run_id: "bigint",
     target_kind: "text",
     target_id: "bigint",
     delivery_id: "text",
@@ -114,55 +122,48 @@ async function applyChanges(
   changes: Map<string, DeliveryChange>,
 ): Promise<Set<string>> {
   if (changes.size === 0) return new Set();
-  const rows = [...changes.values()];
+  const ranges = await listRunRanges(writer.client, writer.schema);
+  const unknown = new Set<string>();
+  const byRange = Map.groupBy(changes.values(), ({ run_id }) => rangeOf(ranges, run_id));
+  for (const [range, rows] of byRange) {
+    for (const row of await missingOf(writer, range, rows)) unknown.add(deliveryKey(row));
+  }
+  return unknown;
+}
+
+/**
+ * Updates rows of one partition and returns those that are not there. By its own name: which partitions a join can
+ * meet the planner does not see, and young ones without statistics mislead it.
+ */
+async function missingOf(
+  writer: ReadModelWriter,
+  range: RunRange | undefined,
+  rows: readonly DeliveryChange[],
+): Promise<readonly DeliveryKey[]> {
+  if (range === undefined) return rows;
+  const partition = tableName(writer, { name: partitionName(DELIVERIES.name, range) });
   const updated = await writer.client.query(
-    `update ${tableName(writer, DELIVERIES)} as row set
+    `update ${partition} as row set
        state = given.state, version = given.version,
        attempts = coalesce(given.attempts, row.attempts),
        http_status = case when given.attempts is null then row.http_status else given.http_status end,
        error = case when given.attempts is null then coalesce(given.error, row.error) else given.error end,
        death_reason = given.death_reason, next_attempt_at = given.next_attempt_at,
-       updated_at = given.updated_at, ended_at = given.ended_at
-     from ${unnestRows(CHANGE_COLUMNS)}
+       updated_at = given.updated_at, ended_at = given.ended_at,
+       redeliveries = row.redeliveries + given.redeliveries
+     from ${unnestRows<ChangedRow>(CHANGE_COLUMNS)}
      where row.target_kind = given.target_kind and row.target_id = given.target_id and row.id = given.id`,
-    columnArrays(CHANGE_COLUMNS, rows),
+    columnArrays<ChangedRow>(CHANGE_COLUMNS, rows),
   );
   // Asked only when one is missing: returning every row would cost as much as the update.
-  if (updated.rowCount === rows.length) return new Set();
-  const keys: DeliveryKey[] = rows;
+  if (updated.rowCount === rows.length) return [];
   const existing = await writer.client.query<DeliveryKey>(
     `select row.target_kind, row.target_id, row.id
-     from ${tableName(writer, DELIVERIES)} as row join ${unnestRows(KEY_COLUMNS)} using (target_kind, target_id, id)`,
-    columnArrays(KEY_COLUMNS, keys),
+     from ${partition} as row join ${unnestRows(KEY_COLUMNS)} using (target_kind, target_id, id)`,
+    columnArrays<DeliveryKey>(KEY_COLUMNS, rows),
   );
   const known = new Set(existing.rows.map(deliveryKey));
-  return new Set([...changes.keys()].filter((key) => !known.has(key)));
-}
-
-/** Deliveries, newest first; `before` is the last delivery of the page before. */
-export async function listDeliveries(
-  db: Kysely<Database>,
-  wanted: {
-    runId?: number;
-    syncId?: number;
-    targetKind?: Delivery["target_kind"];
-    targetId?: number;
-    state?: Delivery["state"];
-    before?: Pick<Delivery, "created_at" | "id">;
-    limit: number;
-  },
-): Promise<Delivery[]> {
-  let query = db.selectFrom("egret_read.deliveries").selectAll();
-  if (wanted.runId !== undefined) query = query.where("run_id", "=", wanted.runId);
-  if (wanted.syncId !== undefined) query = query.where("sync_id", "=", wanted.syncId);
-  if (wanted.targetKind !== undefined) query = query.where("target_kind", "=", wanted.targetKind);
-  if (wanted.targetId !== undefined) query = query.where("target_id", "=", wanted.targetId);
-  if (wanted.state !== undefined) query = query.where("state", "=", wanted.state);
-  if (wanted.before !== undefined) {
-    const { created_at, id } = wanted.before;
-    query = query.where(sql<boolean>`(created_at, id) < (${created_at.toISOString()}::timestamptz, ${id})`);
-  }
-  return query.orderBy("created_at", "desc").orderBy("id", "desc").limit(wanted.limit).execute();
+  return rows.filter((row) => !known.has(deliveryKey(row)));
 }
 
 /** One delivery with its attempts in order, or null when it is not known (yet). */
@@ -181,6 +182,7 @@ export async function getDelivery(
   const attemptList = await db
     .selectFrom("egret_read.attempts")
     .selectAll()
+    .where("run_id", "=", delivery.run_id)
     .where("target_kind", "=", key.targetKind)
     .where("target_id", "=", key.targetId)
     .where("delivery_id", "=", key.id)

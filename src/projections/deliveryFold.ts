@@ -11,11 +11,16 @@ type AsText<Row, Timestamps extends keyof Row> = Omit<Row, Timestamps> & { [T in
 type DeliveryTimes = "next_attempt_at" | "created_at" | "updated_at" | "ended_at";
 
 /** A whole row, of a delivery whose beginning stands in the batch. */
-export type DeliveryRow = AsText<DeliveryReadModel, DeliveryTimes>;
+export type DeliveryRow = Omit<AsText<DeliveryReadModel, DeliveryTimes>, "redeliveries"> & {
+  redeliveries: number;
+};
 
-/** The change to a row that exists; `attempts` is null when the batch brings no attempt. */
+/**
+ * The change to a row that exists; `attempts` is null when the batch brings no attempt, and `redeliveries` counts those
+ * of the batch.
+ */
 export type DeliveryChange = Omit<
-  Pick<DeliveryRow, "target_kind" | "target_id" | "id" | ChangingField>,
+  Pick<DeliveryRow, "run_id" | "target_kind" | "target_id" | "id" | ChangingField>,
   "attempts"
 > & { attempts: number | null };
 type ChangingField =
@@ -27,7 +32,8 @@ type ChangingField =
   | "death_reason"
   | "next_attempt_at"
   | "updated_at"
-  | "ended_at";
+  | "ended_at"
+  | "redeliveries";
 
 export type AttemptRow = AsText<AttemptReadModel, "started_at">;
 
@@ -40,7 +46,7 @@ export interface DeliveryFold {
   eventCounts: Map<string, number>;
 }
 
-/** Primary key of a delivery as one text. */
+/** Identity of a delivery as one text; its run adds nothing to it. */
 export function deliveryKey(row: { target_kind: string; target_id: number; id: string }): string {
   return `${row.target_kind}/${row.target_id}/${row.id}`;
 }
@@ -62,7 +68,9 @@ export function foldDeliveries(events: readonly StoredEvent[]): DeliveryFold {
     if (!isDeliveryEvent(event)) continue;
     const { target_kind, target_id, delivery_id: id } = event.data;
     const key = deliveryKey({ target_kind, target_id, id });
-    if (event.type === "delivery.pending") {
+    if (event.type === "delivery.pending" && event.data.fact === "redelivered") {
+      addRedelivery(fold, key, event);
+    } else if (event.type === "delivery.pending") {
       fold.inserts.set(key, newDelivery(event));
       fold.changes.delete(key);
     } else {
@@ -95,23 +103,57 @@ function newDelivery({ data, state, version, time }: EgretEvent<"delivery.pendin
     created_at: time,
     updated_at: time,
     ended_at: null,
+    redeliveries: 0,
   };
 }
 
+/** The delivery begins again: what its last attempt left stays until the next one. */
+function addRedelivery(fold: DeliveryFold, key: string, event: EgretEvent<"delivery.pending">): void {
+  const { target_kind, target_id, delivery_id, sync_run_id: run_id } = event.data;
+  const again = {
+    state: event.state as DeliveryRow["state"],
+    version: event.version,
+    death_reason: null,
+    next_attempt_at: null,
+    updated_at: event.time,
+    ended_at: null,
+  };
+  const row = fold.inserts.get(key);
+  if (row !== undefined) {
+    fold.inserts.set(key, Object.assign(row, again, { redeliveries: row.redeliveries + 1 }));
+    return;
+  }
+  const before = fold.changes.get(key);
+  fold.changes.set(key, {
+    run_id,
+    target_kind,
+    target_id,
+    id: delivery_id,
+    attempts: before?.attempts ?? null,
+    http_status: before?.http_status ?? null,
+    error: before?.error ?? null,
+    ...again,
+    redeliveries: (before?.redeliveries ?? 0) + 1,
+  });
+  fold.eventCounts.set(key, (fold.eventCounts.get(key) ?? 0) + 1);
+}
+
 function addAttempt(fold: DeliveryFold, key: string, event: AttemptEvent): void {
-  const { target_kind, target_id, delivery_id } = event.data;
+  const { target_kind, target_id, delivery_id, sync_run_id: run_id } = event.data;
   const row = fold.inserts.get(key);
   if (row !== undefined) {
     fold.inserts.set(key, Object.assign(row, changed(row, event)));
   } else {
     const change = changed(fold.changes.get(key), event);
-    fold.changes.set(key, { target_kind, target_id, id: delivery_id, ...change });
+    const redeliveries = fold.changes.get(key)?.redeliveries ?? 0;
+    fold.changes.set(key, { run_id, target_kind, target_id, id: delivery_id, ...change, redeliveries });
     fold.eventCounts.set(key, (fold.eventCounts.get(key) ?? 0) + 1);
   }
   const { attempt, started_at, duration_ms, http_status, error } = event.data;
   // A delivery that was dropped had no request in it.
   if (attempt === null || started_at === null) return;
   fold.attempts.set(`${key}/${attempt}`, {
+    run_id,
     target_kind,
     target_id,
     delivery_id,

@@ -5,6 +5,7 @@ import { advanceCheckpoint, assertSameStream, LIVE_SCHEMA, lockCheckpoint } from
 import { projectRefusedCommands } from "./commands.ts";
 import { projectConfigChanges } from "./configChanges.ts";
 import { projectDeliveries } from "./deliveries.ts";
+import { projectEndpoints } from "./endpoints.ts";
 import type { StreamName } from "./eventSource.ts";
 import { projectRuns } from "./runs.ts";
 import { projectSyncs } from "./syncs.ts";
@@ -32,13 +33,19 @@ export type BatchOutcome =
   | { outcome: "paused" };
 
 /**
+ * A crash of Postgres can take back the last moments, but rows and checkpoint go together: they are read again. Rows are
+ * looked up one by one by their keys: a young partition has no statistics, and the planner would read it whole.
+ */
+const BEGIN =
+  "begin; set local synchronous_commit = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+
+/**
  * Projects a batch in one transaction of a handful of statements. Events at or below the checkpoint are dropped, so
  * reading twice changes nothing; `skipped` counts those whose aggregate's beginning the log no longer holds.
  * @throws LogCorrupt when the read models were made from another stream.
  */
 export async function projectBatch(client: pg.ClientBase, batch: EventBatch): Promise<BatchOutcome> {
-  // A crash of Postgres can take back the last moments, but rows and checkpoint go together: they are read again.
-  await client.query("begin; set local synchronous_commit = off");
+  await client.query(BEGIN);
   try {
     const outcome = await applyBatch(client, batch);
     await client.query(outcome.outcome === "applied" ? "commit" : "rollback");
@@ -73,5 +80,6 @@ async function writeReadModels(writer: ReadModelWriter, events: readonly StoredE
   await projectRefusedCommands(writer, events);
   const skippedOfDeliveries = await projectDeliveries(writer, events);
   await projectWebhooks(writer, events);
+  await projectEndpoints(writer, events);
   return skippedOfRuns + skippedOfDeliveries;
 }

@@ -22,6 +22,8 @@ export type ColumnType =
 export interface Table<Row> {
   name: string;
   key: readonly (keyof Row & string)[];
+  /** Of a partitioned table: makes the partitions that rows lack. */
+  makePartitions?: (writer: ReadModelWriter, rows: readonly Row[]) => Promise<void>;
   columns: { readonly [Column in keyof Row & string]: ColumnType };
 }
 
@@ -61,7 +63,8 @@ export async function writeRows<Row extends object>(
 
 /**
  * Writes rows that are as good as always new: a plain insert costs about half of one that looks for conflicts, so
- * only when a row does exist is the statement taken back and the rows replaced.
+ * only when a row does exist is the statement taken back and the rows replaced. The same with partitions: that one is
+ * missing, which happens about once a day, is learned from the insert that fails.
  */
 export async function writeNewRows<Row extends object>(
   writer: ReadModelWriter,
@@ -73,14 +76,19 @@ export async function writeNewRows<Row extends object>(
   try {
     await insertRows(writer, table, rows, "");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === UNIQUE_VIOLATION)) throw error;
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const makePartitions = code === NO_PARTITION ? table.makePartitions : undefined;
+    if (code !== UNIQUE_VIOLATION && makePartitions === undefined) throw error;
     await writer.client.query("rollback to savepoint plain_insert");
+    await makePartitions?.(writer, rows);
     await writeRows(writer, table, rows);
   }
   await writer.client.query("release savepoint plain_insert");
 }
 
 const UNIQUE_VIOLATION = "23505";
+/** Of a row that fits no partition; no read model has a check of its own. */
+const NO_PARTITION = "23514";
 
 async function insertRows<Row extends object>(
   writer: ReadModelWriter,

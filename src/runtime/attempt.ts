@@ -1,4 +1,5 @@
 /** What an attempt at a target can come to, and the contract by which the delivery worker makes one. */
+import type { Exchange } from "../destinations/exchange.ts";
 import type { PendingData } from "./deliveryActor.ts";
 import type { PaceBounds } from "./pace.ts";
 
@@ -10,27 +11,6 @@ export interface AttemptTiming {
 
 /** Outcome of one attempt; all but the exchange goes into the log as it is (I11). */
 export type AttemptOutcome = (AttemptTiming & RequestOutcome & { exchange?: Exchange }) | Dropped;
-
-/** What was said on the wire, for people to inspect: kept in Postgres under a retention of its own, never in the log. */
-export interface Exchange {
-  /** Values of secret headers are replaced. */
-  requestHeaders: Record<string, string>;
-  /** Null when no status line came back. */
-  responseHeaders: Record<string, string | string[] | undefined> | null;
-  /** The first 4 KiB of the answer's body; null when there was no answer. */
-  responseBody: string | null;
-  split: TimingSplit;
-}
-
-/** Where the time went, ms; null for a step that was not needed (a kept connection) or not reached. */
-export interface TimingSplit {
-  dnsMs: number | null;
-  connectMs: number | null;
-  tlsMs: number | null;
-  /** From the start of the request to the status line. */
-  firstByteMs: number | null;
-  totalMs: number;
-}
 
 /** What came of a request that was made. `statusMessage` may quote the target and stays out of the log. */
 export type RequestOutcome =
@@ -51,12 +31,20 @@ export interface Ending {
   statusMessage: string | null;
 }
 
+/** The trace that a request is a part of. */
+export interface AttemptContext {
+  /** Goes out as the header of that name: another for each attempt, never signed, never in the body. */
+  readonly traceparent?: string | undefined;
+  /** Told right before the request goes out. */
+  sending?(request: { method: string; url: string }): void;
+}
+
 /** One kind of target: destinations take batches, webhooks take lifecycle events. */
 export interface Target {
   /** How many attempts at the target of that id may be under way in one process; a paused one has none until resumed, one that was deleted or disabled drops what comes. */
   bounds(targetId: number): Promise<PaceBounds & { isPaused: boolean; isGone?: boolean }>;
   /** Sends one request. Every expected outcome is a value; a throw means that nothing was sent. */
-  attempt(pending: PendingData, attempt: number): Promise<AttemptOutcome>;
+  attempt(pending: PendingData, attempt: number, context?: AttemptContext): Promise<AttemptOutcome>;
   /** Called when the delivery has ended; safe to call twice. */
   settle(ending: Ending): Promise<void>;
 }

@@ -9,7 +9,8 @@ export interface HealthReport {
   error: string | null;
   /** When the answer or the time-out came, ms. */
   atMs: number;
-  attempt: number;
+  /** The first attempt of a delivery, or of a redelivery: what a probe is. */
+  isFirst: boolean;
   /** This failure was the delivery's last. */
   exhausted: boolean;
 }

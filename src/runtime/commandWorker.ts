@@ -3,8 +3,9 @@ import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import { SYNC_RUN_MACHINE } from "../../machines/syncRun.ts";
 import type { TriggerCommand } from "../domain/command.ts";
-import { InvalidInput, VersionConflict } from "../domain/errors.ts";
+import { InvalidInput, toError, VersionConflict } from "../domain/errors.ts";
 import type { EventData } from "../domain/event.ts";
+import { cleanTraceparent } from "../domain/traceparent.ts";
 import { parseCommand } from "../log/commands.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { type EventLog, NEW_AGGREGATE } from "../log/eventLog.ts";
@@ -12,6 +13,7 @@ import { CONSUMERS } from "../log/topology.ts";
 import { begin } from "./actor.ts";
 import { sha256Hex } from "./deliveryActor.ts";
 import { runBehaviour } from "./runActor.ts";
+import { NO_TRACING, type Tracing } from "./tracing.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
 
 /** What the command worker asks of the configuration and of the engine. */
@@ -32,6 +34,7 @@ export interface CommandWorkerOptions {
   log: EventLog;
   desk: TriggerDesk;
   logger: Logger;
+  tracing?: Tracing;
 }
 
 const COMMAND_CONCURRENCY = 8;
@@ -59,7 +62,16 @@ export function commandIdOf(message: Pick<JsMsg, "headers" | "seq">): string {
 
 async function handleCommand(options: CommandWorkerOptions, message: JsMsg): Promise<WorkResult> {
   const commandId = commandIdOf(message);
-  const refuse = (refusal: Refusal) => refuseCommand(options, message, { commandId, ...refusal });
+  const span = (options.tracing ?? NO_TRACING).command(
+    cleanTraceparent(message.headers?.get("traceparent")),
+    { subject: message.subject, id: commandId, bytes: message.data.length },
+  );
+  const { traceparent } = span;
+  const refuse = async (refusal: Refusal) => {
+    const result = await refuseCommand(options, message, { commandId, traceparent, ...refusal });
+    span.end({ error: refusal.code });
+    return result;
+  };
   try {
     const { workspaceId, payload } = parseCommand(message.subject, message.data);
     const sync = await options.desk.findSync(workspaceId, payload.sync);
@@ -79,10 +91,13 @@ async function handleCommand(options: CommandWorkerOptions, message: JsMsg): Pro
       runId: claim.runId,
       commandId,
       command: payload,
+      traceparent,
     });
+    span.end({ facts: { "egret.sync.id": sync.id, "egret.run.id": claim.runId } });
     return { kind: "done" };
   } catch (error) {
     if (error instanceof InvalidInput) return refuse({ code: "INVALID_COMMAND", message: error.message });
+    span.end({ error: toError(error).name });
     throw error;
   }
 }
@@ -95,9 +110,10 @@ async function appendTriggered(
     runId: number;
     commandId: string;
     command: TriggerCommand;
+    traceparent: string | undefined;
   },
 ): Promise<void> {
-  const { workspaceId, sync, runId, commandId, command } = run;
+  const { workspaceId, sync, runId, commandId, command, traceparent } = run;
   const data: EventData<"sync.triggered"> = {
     workspace_id: workspaceId,
     sync_id: sync.id,
@@ -111,7 +127,7 @@ async function appendTriggered(
     },
   };
   const { state } = begin(runBehaviour, undefined);
-  const draft = { type: "sync.triggered", machine: SYNC_RUN_MACHINE, state, data } as const;
+  const draft = { type: "sync.triggered", machine: SYNC_RUN_MACHINE, state, data, traceparent } as const;
   try {
     await log.append({ kind: "run", workspaceId, syncId: sync.id, runId }, draft, NEW_AGGREGATE);
   } catch (error) {
@@ -129,7 +145,13 @@ interface Refusal {
 async function refuseCommand(
   { log, logger }: CommandWorkerOptions,
   message: JsMsg,
-  { commandId, code, message: text, runId }: Refusal & { commandId: string },
+  {
+    commandId,
+    code,
+    message: text,
+    runId,
+    traceparent,
+  }: Refusal & { commandId: string; traceparent: string | undefined },
 ): Promise<WorkResult> {
   const workspaceId = Number(message.subject.split(".").at(-3));
   const known = Number.isSafeInteger(workspaceId) && workspaceId > 0 ? workspaceId : 1;
@@ -144,7 +166,7 @@ async function refuseCommand(
   try {
     await log.append(
       { kind: "command", workspaceId: known, commandId },
-      { type: "command.refused", machine: null, state: "refused", data },
+      { type: "command.refused", machine: null, state: "refused", data, traceparent },
       NEW_AGGREGATE,
     );
   } catch (error) {

@@ -17,6 +17,9 @@ export type PendingData = EventData<"delivery.pending">;
 /** The fact in each event after the first. */
 function factOf(event: AnyEvent): DeliveryFact {
   switch (event.type) {
+    case "delivery.pending":
+      if (event.data.fact === "redelivered") return { type: "delivery.redelivered" };
+      throw new LogCorrupt(`delivery ${event.data.delivery_id} is created a second time`);
     case "delivery.retrying":
       return { type: "attempt.failed", attempt: event.data.attempt, delayMs: event.data.delay_ms };
     case "delivery.delivered":

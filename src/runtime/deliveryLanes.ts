@@ -8,12 +8,12 @@ import type { StoredEvent } from "../domain/event.ts";
 import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { CONSUMERS } from "../log/topology.ts";
-import { type TargetRef, targetName, WaitingRoom } from "../log/waitingRoom.ts";
+import { targetName, WaitingRoom } from "../log/waitingRoom.ts";
 import type { Circuit } from "./circuit.ts";
 import { deliveryAggregate } from "./deliveryActor.ts";
 import { DeliveryLines, type Line } from "./deliveryLines.ts";
 import { DeliveryWorker, type DeliveryWorkerOptions, type MadeHere } from "./deliveryWorker.ts";
-import { WaitingQueues } from "./waitingQueues.ts";
+import { type DeliveryWork, WaitingQueues } from "./waitingQueues.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
 
 export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
@@ -31,15 +31,6 @@ const RELIEVE_EVERY_MS = 100;
 const LARGEST_SHARE = 0.5;
 /** An item that cannot go after all is asked for again after this, ms. */
 const NOT_NOW_MS = 2_000;
-
-/** A delivery that there is work on, and where it came from. */
-export interface DeliveryWork {
-  target: TargetRef;
-  history: StoredEvent[];
-  /** When a retry is due, ms; null for a first attempt. */
-  dueAtMs: number | null;
-  isFromWaitingRoom: boolean;
-}
 
 class DeliveryLanes implements WorkQueue {
   readonly #options: DeliveryLanesOptions;
@@ -118,7 +109,7 @@ class DeliveryLanes implements WorkQueue {
     try {
       const { result, made } = await this.#worker.advance(work.history);
       if (made === null) return result;
-      this.#learn(work.target, line, made);
+      this.#learn(work, line, made);
       // A retry that follows is a work item of its own.
       return { kind: "done" };
     } finally {
@@ -154,7 +145,7 @@ class DeliveryLanes implements WorkQueue {
     return { kind: "done" };
   }
 
-  #learn(target: TargetRef, line: Line, { outcome, attempt, state }: MadeHere): void {
+  #learn({ target, dueAtMs }: DeliveryWork, line: Line, { outcome, state }: MadeHere): void {
     if (outcome.kind === "dropped") return;
     if (outcome.kind === "accepted") line.pace.accepted(outcome.durationMs);
     else if (outcome.kind === "failed") line.pace.failed();
@@ -163,7 +154,7 @@ class DeliveryLanes implements WorkQueue {
       httpStatus: outcome.httpStatus,
       error: outcome.kind === "accepted" ? null : outcome.error,
       atMs: outcome.startedAt.getTime() + outcome.durationMs,
-      attempt,
+      isFirst: dueAtMs === null,
       exhausted: outcome.kind === "failed" && state === "dead",
     });
   }

@@ -8,6 +8,7 @@ import type { AttemptOutcome, Target } from "./attempt.ts";
 import { canonicalLine, draftAttempt, endingOf } from "./attemptEvent.ts";
 import { deliveryAggregate, deliveryBehaviour, deliveryContext, type PendingData } from "./deliveryActor.ts";
 import type { DeliveryMetrics } from "./deliveryMetrics.ts";
+import { NO_TRACING, type Tracing } from "./tracing.ts";
 import type { WorkResult } from "./workQueue.ts";
 
 /** The targets that a delivery can have. */
@@ -19,6 +20,7 @@ export interface DeliveryWorkerOptions {
   targets: Targets;
   logger: Logger;
   metrics: DeliveryMetrics;
+  tracing?: Tracing;
   now?: () => number;
 }
 
@@ -43,10 +45,12 @@ export class DeliveryWorker {
   readonly #targets: Targets;
   readonly #logger: Logger;
   readonly #metrics: DeliveryMetrics;
+  readonly #tracing: Tracing;
   readonly #now: () => number;
 
-  constructor({ log, targets, logger, metrics, now }: DeliveryWorkerOptions) {
+  constructor({ log, targets, logger, metrics, tracing, now }: DeliveryWorkerOptions) {
     this.#metrics = metrics;
+    this.#tracing = tracing ?? NO_TRACING;
     this.#log = log;
     this.#targets = targets;
     // The line of an attempt has known fields and no secret: redacting it would cost as much as signing and sending.
@@ -88,10 +92,13 @@ export class DeliveryWorker {
   async #attempt(pending: PendingData, actor: ActorWithEnds, dueAt: number | null): Promise<Advance> {
     const attempt = deliveryContext(actor.snapshot).attempts + 1;
     const done = this.#metrics.begin(pending.target_kind);
-    const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt).finally(done);
+    const span = this.#tracing.attempt(actor.first.traceparent, pending, attempt);
+    const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt, span).finally(done);
     const { draft, decision } = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
+    draft.traceparent = span.traceparent;
     const next = await record(this.#log, actor, { decision, draft });
     const { state } = decision;
+    span.end({ outcome, state });
     this.#logger.info(canonicalLine(pending, { outcome, attempt, state, dueAt }), "delivery.attempted");
     const createdAtMs = Date.parse(actor.first.time);
     this.#metrics.observe({ pending, outcome, attempt, state, dueAtMs: dueAt, createdAtMs });

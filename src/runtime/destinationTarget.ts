@@ -34,10 +34,16 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   const limits = new RateLimits();
   return {
     async bounds(targetId) {
-      const atOnce = (await recent(targetId))?.settings.parallel_requests ?? 1;
-      return { fewest: atOnce, most: atOnce, isPaused: false };
+      const destination = await recent(targetId);
+      const atOnce = destination?.settings.parallel_requests ?? 1;
+      return {
+        fewest: atOnce,
+        most: atOnce,
+        isPaused: destination?.paused === true,
+        isGone: destination === null,
+      };
     },
-    async attempt(pending, attempt) {
+    async attempt(pending, attempt, context) {
       const destination = await recent(pending.target_id);
       if (destination === null) return { kind: "dropped", reason: "target_deleted" };
       const batch = await readBatch(database.db, pending.sync_run_id, batchNoOf(pending));
@@ -45,9 +51,11 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
       if (batch === null || batch.body === null) return { kind: "dropped", reason: "run_ended" };
       const waitMs = limits.take(destination.id, destination.settings.rate_limit_per_second);
       if (waitMs > 0) await delay(waitMs);
+      context?.sending?.(destination.settings);
       const answer = await sender.sendBatch(destination, {
         body: batch.body,
         idempotencyKey: pending.delivery_id,
+        traceparent: context?.traceparent,
       });
       return outcomeOf(answer, { attempt, random, pause: (ms) => limits.pause(destination.id, ms) });
     },
@@ -56,7 +64,8 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   };
 }
 
-function batchNoOf({ delivery_id: id }: PendingData): number {
+/** Number of the batch that a delivery's id names. */
+export function batchNoOf({ delivery_id: id }: Pick<PendingData, "delivery_id">): number {
   const batchNo = Number(id.slice(id.lastIndexOf("-") + 1));
   if (!Number.isSafeInteger(batchNo)) throw new LogCorrupt(`delivery ${id} names no batch`);
   return batchNo;
@@ -66,8 +75,8 @@ function outcomeOf(
   answer: SendResult,
   { attempt, random, pause }: { attempt: number; random: () => number; pause(ms: number): void },
 ): AttemptOutcome {
-  const { startedAt, durationMs } = answer;
-  const timing = { startedAt, durationMs };
+  const { startedAt, durationMs, exchange } = answer;
+  const timing = { startedAt, durationMs, exchange };
   if (answer.kind === "accepted") return { kind: "accepted", httpStatus: answer.httpStatus, ...timing };
   const { httpStatus, error, statusMessage } = answer;
   if (answer.kind === "refused")

@@ -24,6 +24,38 @@ export function publishProgress({ nc, topology }: LogConnection, progress: RunPr
   );
 }
 
+/** How far a replay is, for people who watch; the truth is in Postgres and, once it has ended, in its events. */
+export interface ReplayProgress {
+  workspace_id: number;
+  replay_id: number;
+  /** Null while it is being counted. */
+  total: number | null;
+  replayed: number;
+  skipped: number;
+}
+
+/** Says how far a replay is on `<prefix>.progress.<workspace>.replay.<id>`. */
+export function publishReplayProgress({ nc, topology }: LogConnection, progress: ReplayProgress): void {
+  if (nc.isClosed()) return;
+  const { workspace_id, replay_id } = progress;
+  nc.publish(`${topology.prefix}.progress.${workspace_id}.replay.${replay_id}`, JSON.stringify(progress));
+}
+
+/** Calls `onMessage` with the progress of a replay as its worker tells it; returns how to stop. */
+export function onReplayProgress(
+  { nc, topology }: LogConnection,
+  replay: { workspaceId: number; replayId: number },
+  onMessage: (progress: ReplayProgress) => void,
+): () => void {
+  const subject = `${topology.prefix}.progress.${replay.workspaceId}.replay.${replay.replayId}`;
+  const subscription = nc.subscribe(subject, {
+    callback: (error, message) => {
+      if (error === null) onMessage(message.json<ReplayProgress>());
+    },
+  });
+  return () => subscription.unsubscribe();
+}
+
 /** Tells the worker of a run that batches of it have an outcome now. */
 export function publishSettled(
   { nc, topology }: LogConnection,

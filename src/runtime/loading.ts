@@ -5,10 +5,15 @@ import type { LogConnection } from "../log/connection.ts";
 import type { DeliveryIntake } from "./deliveryIntake.ts";
 import { onSettled } from "./hints.ts";
 import type { LoadTotals, PlannedBatch, RunSession } from "./runSession.ts";
+import { createTraced } from "./tracedIntake.ts";
+import type { Tracing } from "./tracing.ts";
 
 export interface Loading {
   connection: LogConnection;
   intake: DeliveryIntake;
+  tracing: Tracing;
+  /** Of the loading phase. */
+  traceparent: string | undefined;
   session: RunSession;
   ids: { workspace_id: number; sync_id: number; sync_run_id: number };
   destinationId: number;
@@ -53,7 +58,9 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
       if (!exhausted && outstanding.size <= WINDOW / 2) {
         const batches = await session.openBatches(fed, WINDOW - outstanding.size);
         for (const { batchNo } of batches) outstanding.add(batchNo);
-        await Promise.all(batches.map((batch) => loading.intake.create(batchDelivery(loading, batch))));
+        await Promise.all(
+          batches.map((batch) => createTraced(loading, loading.traceparent, batchDelivery(loading, batch))),
+        );
         fed = batches.at(-1)?.batchNo ?? fed;
         exhausted = batches.length === 0;
         continue;

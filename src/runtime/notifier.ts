@@ -1,7 +1,7 @@
 /** Turns each lifecycle event of a run into one delivery per subscribed webhook. */
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
-import type { StoredEvent } from "../domain/event.ts";
+import type { AnyEvent, StoredEvent } from "../domain/event.ts";
 import { isLifecycleEvent, type LifecycleEvent, lifecyclePayload } from "../domain/lifecycle.ts";
 import { WEBHOOK_RETRY_DELAYS_MS, WEBHOOK_TIMEOUT_MS } from "../domain/retryPolicy.ts";
 import { decodeEvent } from "../log/codec.ts";
@@ -9,6 +9,8 @@ import type { LogConnection } from "../log/connection.ts";
 import { CONSUMERS } from "../log/topology.ts";
 import { type PendingData, sha256Hex } from "./deliveryActor.ts";
 import type { DeliveryIntake } from "./deliveryIntake.ts";
+import { createTraced } from "./tracedIntake.ts";
+import { NO_TRACING, type Tracing } from "./tracing.ts";
 import { startWorkQueue, type WorkQueue } from "./workQueue.ts";
 
 /** Who wants an event: ids of the enabled webhooks that subscribed before it was produced (behaviour.md 6.2). */
@@ -21,19 +23,27 @@ export interface NotifierOptions {
   intake: DeliveryIntake;
   subscriptions: Subscriptions;
   logger: Logger;
+  tracing?: Tracing;
 }
 
-/** Starts the notifier; events are taken one after the other, so that first attempts start in event order. */
-export function startNotifier({ connection, intake, subscriptions, logger }: NotifierOptions): WorkQueue {
+/** A lifecycle event of a run, which webhooks can receive. */
+export type RunLifecycleEvent = Extract<AnyEvent, { type: LifecycleEvent }>;
+
+/** Events under way at once: their subscriptions are read together. */
+const EVENTS_AT_ONCE = 32;
+
+/** Starts the notifier. Subscriptions answer in the order of the events, so that first attempts start in that order too. */
+export function startNotifier(options: NotifierOptions): WorkQueue {
+  const { connection, logger } = options;
   return startWorkQueue({
     connection,
     stream: connection.topology.eventStreams.runs,
     consumer: CONSUMERS.notifier,
-    concurrency: () => 1,
+    concurrency: () => EVENTS_AT_ONCE,
     logger,
     handle: async (message: JsMsg) => {
       const event = decodeEvent(message.data, message.subject);
-      await notify({ intake, subscriptions }, { event, sequence: message.seq });
+      await notify(options, { event, sequence: message.seq });
       return { kind: "done" };
     },
   });
@@ -41,44 +51,58 @@ export function startNotifier({ connection, intake, subscriptions, logger }: Not
 
 /** Creates the deliveries of one event; doing it twice creates none twice. Returns their ids. */
 export async function notify(
-  { intake, subscriptions }: Pick<NotifierOptions, "intake" | "subscriptions">,
+  {
+    intake,
+    subscriptions,
+    tracing = NO_TRACING,
+  }: Pick<NotifierOptions, "intake" | "subscriptions" | "tracing">,
   { event }: StoredEvent,
 ): Promise<string[]> {
-  const { type } = event;
-  if (!isLifecycleEvent(type) || !("sync_run_id" in event.data) || event.data.sync_run_id === null) return [];
-  const { workspace_id, sync_id, sync_run_id } = event.data as PendingData;
-  const wanted = { workspaceId: workspace_id, event: type, producedAt: new Date(event.time) };
+  if (!isRunLifecycleEvent(event)) return [];
+  const { type, data, time } = event;
+  const wanted = { workspaceId: data.workspace_id, event: type, producedAt: new Date(time) };
   const webhookIds = await subscriptions.webhooksFor(wanted);
-  const payload = lifecyclePayload({
-    event: type,
-    workspaceId: workspace_id,
-    syncId: sync_id,
-    runId: sync_run_id,
-    status: event.type === "sync.completed" ? event.data.status : undefined,
-  });
-  const deliveries = webhookIds.map(
-    (webhookId): PendingData => ({
-      workspace_id,
-      target_kind: "webhook",
-      target_id: webhookId,
-      delivery_id: lifecycleDeliveryId({ runId: sync_run_id, version: event.version, webhookId }),
-      sync_id,
-      sync_run_id,
-      fact: "created",
-      event: type,
-      event_id: event.id,
-      retry_delays_ms: [...WEBHOOK_RETRY_DELAYS_MS],
-      timeout_ms: WEBHOOK_TIMEOUT_MS,
-      records: 0,
-      payload,
-      payload_sha256: sha256Hex(payload),
-    }),
+  const deliveries = webhookIds.map((webhookId) => lifecycleDelivery(event, webhookId));
+  await Promise.all(
+    deliveries.map((delivery) => createTraced({ intake, tracing }, event.traceparent, delivery)),
   );
-  await Promise.all(deliveries.map((delivery) => intake.create(delivery)));
   return deliveries.map((delivery) => delivery.delivery_id);
 }
 
 /** Id of the delivery of a run's event to a webhook: run, place of the event in it, webhook. The same each time (I5). */
 export function lifecycleDeliveryId(parts: { runId: number; version: number; webhookId: number }): string {
   return `${parts.runId}-${parts.version}-${parts.webhookId}`;
+}
+
+/** True for an event of a run that webhooks can receive. */
+export function isRunLifecycleEvent(event: AnyEvent): event is RunLifecycleEvent {
+  return isLifecycleEvent(event.type) && "sync_run_id" in event.data && event.data.sync_run_id !== null;
+}
+
+/** The delivery of one event to one webhook: the same each time it is made, payload bytes included (I9). */
+export function lifecycleDelivery(event: RunLifecycleEvent, webhookId: number): PendingData {
+  const { workspace_id, sync_id, sync_run_id } = event.data;
+  const payload = lifecyclePayload({
+    event: event.type,
+    workspaceId: workspace_id,
+    syncId: sync_id,
+    runId: sync_run_id,
+    status: event.type === "sync.completed" ? event.data.status : undefined,
+  });
+  return {
+    workspace_id,
+    target_kind: "webhook",
+    target_id: webhookId,
+    delivery_id: lifecycleDeliveryId({ runId: sync_run_id, version: event.version, webhookId }),
+    sync_id,
+    sync_run_id,
+    fact: "created",
+    event: event.type,
+    event_id: event.id,
+    retry_delays_ms: [...WEBHOOK_RETRY_DELAYS_MS],
+    timeout_ms: WEBHOOK_TIMEOUT_MS,
+    records: 0,
+    payload,
+    payload_sha256: sha256Hex(payload),
+  };
 }

@@ -8,6 +8,7 @@ import { publishProgress, type RunProgress } from "./hints.ts";
 import { loadBatches } from "./loading.ts";
 import type { RunHistory } from "./runActor.ts";
 import type { LoadTotals, RunSession } from "./runSession.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** A run in work: its history, the engine's session, and the signal that asks it to stop at a safe point. */
 export interface RunInWork {
@@ -16,6 +17,7 @@ export interface RunInWork {
   connection: LogConnection;
   log: EventLog;
   intake: DeliveryIntake;
+  tracing: Tracing;
   worker: string;
   signal: AbortSignal;
   now(): number;
@@ -24,7 +26,8 @@ export interface RunInWork {
 /** The event that a step leads to. */
 export type StepResult = { [T in EventType]: { type: T; data: EventData<T> } }[EventType];
 
-type Step = (run: RunInWork) => Promise<StepResult>;
+/** `traceparent` is that of the step itself. */
+type Step = (run: RunInWork, traceparent: string | undefined) => Promise<StepResult>;
 
 const start: Step = async ({ history, worker }) => ({
   type: "sync.started",
@@ -72,8 +75,8 @@ const plan: Step = async (run) => {
   };
 };
 
-const load: Step = async (run) => {
-  const { history, session, connection, intake, signal } = run;
+const load: Step = async (run, traceparent) => {
+  const { history, session, connection, intake, tracing, signal } = run;
   const { counters, ids } = history;
   const progress = throttled(run, "loading");
   const planned = (counters.source_record_updates ?? 0) + (counters.source_record_deletes ?? 0);
@@ -89,6 +92,8 @@ const load: Step = async (run) => {
   const totals = await loadBatches({
     connection,
     intake,
+    tracing,
+    traceparent,
     session,
     ids,
     destinationId,

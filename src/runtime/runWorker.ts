@@ -4,6 +4,7 @@ import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import { SYNC_RUN_MACHINE } from "../../machines/syncRun.ts";
 import { LogCorrupt, RunFailure, toError, VersionConflict } from "../domain/errors.ts";
+import type { AnyEvent } from "../domain/event.ts";
 import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
@@ -13,6 +14,7 @@ import type { DeliveryIntake } from "./deliveryIntake.ts";
 import { RunHistory, runBehaviour, runFact } from "./runActor.ts";
 import type { RunEngine, RunSession } from "./runSession.ts";
 import { failureOf, RUN_STEPS, type RunInWork, type StepResult } from "./runSteps.ts";
+import { NO_TRACING, type OpenSpan, type Tracing } from "./tracing.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
 
 export interface RunWorkerOptions {
@@ -24,6 +26,7 @@ export interface RunWorkerOptions {
   worker: string;
   concurrency: number;
   logger: Logger;
+  tracing?: Tracing;
   now?: () => number;
 }
 
@@ -66,14 +69,22 @@ async function handleRun(
   const { workspace_id: workspaceId, sync_id: syncId, sync_run_id: runId } = event.data;
   const session = await engine.open({ workspaceId, syncId, runId });
   if (session === null) return { kind: "again", delayMs: ELSEWHERE_MS };
+  const span = (options.tracing ?? NO_TRACING).run(event.traceparent, event.data);
   try {
     const aggregate = { kind: "run", workspaceId, syncId, runId } as const;
     const stored =
       message.info.deliveryCount === 1 ? [{ event, sequence: message.seq }] : await log.load(aggregate);
     const actor = replay(runBehaviour, aggregate, stored);
     const run = inWork(options, { history: new RunHistory(stored), session, signal });
-    return await moveToEnd(run, actor, { logger, surprises: message.info.deliveryCount });
+    const result = await moveToEnd(run, actor, {
+      logger,
+      surprises: message.info.deliveryCount,
+      traceparent: span.traceparent,
+    });
+    span.end({ error: run.history.data("sync.completed")?.error_code ?? undefined });
+    return result;
   } catch (error) {
+    span.end(brokenOff(error, signal));
     if (signal.aborted) return { kind: "again", delayMs: 0 };
     if (error instanceof VersionConflict) return { kind: "again", delayMs: ELSEWHERE_MS };
     throw error;
@@ -83,45 +94,70 @@ async function handleRun(
 }
 
 function inWork(
-  { connection, log, intake, worker, now }: RunWorkerOptions,
+  { connection, log, intake, worker, tracing = NO_TRACING, now }: RunWorkerOptions,
   part: { history: RunHistory; session: RunSession; signal: AbortSignal },
 ): RunInWork {
-  return { ...part, connection, log, intake, worker, now: now ?? Date.now };
+  return { ...part, connection, log, intake, tracing, worker, now: now ?? Date.now };
 }
 
 async function moveToEnd(
   run: RunInWork,
   actor: Actor,
-  { logger, surprises }: { logger: Logger; surprises: number },
+  { logger, surprises, traceparent }: { logger: Logger; surprises: number; traceparent: string | undefined },
 ): Promise<WorkResult> {
   let current = actor;
   while (!hasEnded(current.snapshot)) {
     run.signal.throwIfAborted();
-    const result = await performStep(run, current, { logger, surprises });
-    const decision = decide(current.snapshot, runFact(result));
-    const draft = { type: result.type, machine: SYNC_RUN_MACHINE, data: result.data };
-    const next = await record(run.log, current, { decision, draft });
+    const next = await takeStep(run, current, { logger, surprises, traceparent });
     run.history.add(next.event);
-    logger.info(
-      { run: run.history.ids.sync_run_id, sync: run.history.ids.sync_id, state: decision.state },
-      result.type,
-    );
+    const { sync_run_id, sync_id } = run.history.ids;
+    logger.info({ run: sync_run_id, sync: sync_id, state: next.event.state }, next.event.type);
     current = next;
   }
   return { kind: "done" };
 }
 
-async function performStep(
+/** Performs the step that the machine asks for and appends what came of it. */
+async function takeStep(
   run: RunInWork,
   actor: Actor,
-  { logger, surprises }: { logger: Logger; surprises: number },
-): Promise<StepResult> {
+  {
+    logger,
+    surprises,
+    traceparent: parent,
+  }: { logger: Logger; surprises: number; traceparent: string | undefined },
+): Promise<Actor & { event: AnyEvent }> {
   const effect = actor.effects.at(-1) ?? "none";
+  const span = run.tracing.step(parent, effect);
+  const { traceparent } = span;
+  try {
+    const result = await performStep(run, effect, { logger, surprises, traceparent });
+    const decision = decide(actor.snapshot, runFact(result));
+    const draft = { type: result.type, machine: SYNC_RUN_MACHINE, data: result.data, traceparent };
+    const next = await record(run.log, actor, { decision, draft });
+    span.end({ error: (result.type === "sync.completed" && result.data.error_code) || undefined });
+    return next;
+  } catch (error) {
+    span.end(brokenOff(error, run.signal));
+    throw error;
+  }
+}
+
+/** How the span of work ends that another worker, or a later try, goes on with. */
+function brokenOff(error: unknown, signal: AbortSignal): Parameters<OpenSpan["end"]>[0] {
+  return signal.aborted ? { facts: { "egret.parked": true } } : { error: toError(error).name };
+}
+
+async function performStep(
+  run: RunInWork,
+  effect: string,
+  { logger, surprises, traceparent }: { logger: Logger; surprises: number; traceparent: string | undefined },
+): Promise<StepResult> {
   const step = RUN_STEPS[effect];
   if (step === undefined) throw new LogCorrupt(`no step performs the effect ${effect}`);
   for (let tries = 0; ; tries++) {
     try {
-      return await step(run);
+      return await step(run, traceparent);
     } catch (error) {
       if (error instanceof RunFailure) {
         const delayMs =

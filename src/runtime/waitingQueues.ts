@@ -2,6 +2,7 @@
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import { toError } from "../domain/errors.ts";
+import type { StoredEvent } from "../domain/event.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
 import {
@@ -12,11 +13,19 @@ import {
   type WaitingRoom,
 } from "../log/waitingRoom.ts";
 import type { Circuit } from "./circuit.ts";
-import type { DeliveryWork } from "./deliveryLanes.ts";
 import type { Line } from "./deliveryLines.ts";
 import type { Targets } from "./deliveryWorker.ts";
 import { onWaiting, publishWaiting } from "./hints.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
+
+/** A delivery that there is work on, and where it came from. */
+export interface DeliveryWork {
+  target: TargetRef;
+  history: StoredEvent[];
+  /** When a retry is due, ms; null for a first attempt. */
+  dueAtMs: number | null;
+  isFromWaitingRoom: boolean;
+}
 
 export interface WaitingQueuesOptions {
   connection: LogConnection;

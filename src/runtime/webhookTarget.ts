@@ -1,7 +1,8 @@
 /** Sends lifecycle events to webhooks: the stored payload, signed at the moment of sending with the current secret. */
 import type { Dispatcher } from "undici";
+import { dispatcherOf } from "../destinations/destination.ts";
 import { post } from "../destinations/httpPost.ts";
-import type { Webhook } from "../domain/configuration.ts";
+import type { EndpointTls, Webhook } from "../domain/configuration.ts";
 import { LogCorrupt } from "../domain/errors.ts";
 import { signBody, signStandardWebhook } from "../security/signature.ts";
 import type { AttemptOutcome, Target } from "./attempt.ts";
@@ -12,6 +13,8 @@ export interface WebhookTargetOptions {
   /** Null when the webhook was deleted. */
   readWebhook(id: number): Promise<Webhook | null>;
   dispatcher: Dispatcher;
+  /** The pool of a webhook with TLS settings of its own. */
+  dispatcherFor?: (tls: EndpointTls) => Dispatcher;
   /** Product and version for the User-Agent header. */
   userAgent: string;
   now?: () => number;
@@ -25,24 +28,29 @@ const MEMORY_MS = 500;
 /** The target that webhooks are. */
 export function webhookTarget({
   readWebhook,
-  dispatcher,
   userAgent,
   now = Date.now,
+  ...pools
 }: WebhookTargetOptions): Target {
   const recentWebhook = remember(MEMORY_MS, readWebhook);
   return {
-    bounds: async () => ({ ...BOUNDS, isPaused: false }),
-    async attempt(pending, attempt) {
+    async bounds(targetId) {
+      const webhook = await recentWebhook(targetId);
+      return { ...BOUNDS, isPaused: webhook?.paused === true, isGone: webhook?.enabled !== true };
+    },
+    async attempt(pending, attempt, context) {
       const webhook = await recentWebhook(pending.target_id);
       if (webhook === null) return { kind: "dropped", reason: "target_deleted" };
       if (!webhook.enabled) return { kind: "dropped", reason: "target_disabled" };
       const request = webhookRequest(webhook, pending, { attempt, userAgent, nowMs: now() });
+      if (context?.traceparent !== undefined) request.headers["traceparent"] = context.traceparent;
+      context?.sending?.({ method: "POST", url: webhook.endpoint });
       const answer = await post({
         url: webhook.endpoint,
         method: "POST",
         ...request,
         timeoutMs: pending.timeout_ms,
-        dispatcher,
+        dispatcher: dispatcherOf(pools, webhook.tls),
       });
       return outcomeOf(answer);
     },
@@ -52,8 +60,8 @@ export function webhookTarget({
 }
 
 function outcomeOf(answer: Awaited<ReturnType<typeof post>>): AttemptOutcome {
-  const { startedAt, durationMs } = answer;
-  const timing = { startedAt, durationMs };
+  const { startedAt, durationMs, exchange } = answer;
+  const timing = { startedAt, durationMs, exchange };
   if (answer.kind === "failed") return { kind: "failed", httpStatus: null, error: answer.error, ...timing };
   const { httpStatus } = answer;
   if (httpStatus >= 200 && httpStatus < 300) return { kind: "accepted", httpStatus, ...timing };
@@ -63,24 +71,22 @@ function outcomeOf(answer: Awaited<ReturnType<typeof post>>): AttemptOutcome {
 
 /**
  * Headers and bytes of one attempt (behaviour.md 6.4, 6.5). The same bytes are signed and sent (I9). Beside
- * X-Signature stand the Standard Webhooks headers over the same secret; `webhook-id` is the event's id.
+ * X-Signature stand the Standard Webhooks headers over the same secret; `webhook-id` is the event's id. While the
+ * secret before a rotation still holds, they carry a signature by each, and X-Signature is by the new one.
  */
 export function webhookRequest(
-  webhook: Pick<Webhook, "id" | "secret">,
-  pending: PendingData,
+  webhook: Pick<Webhook, "id" | "secret" | "previousSecret">,
+  pending: Pick<PendingData, "payload" | "event_id" | "delivery_id">,
   { attempt, userAgent, nowMs }: { attempt: number; userAgent: string; nowMs: number },
 ): { headers: Record<string, string>; body: Buffer } {
-  if (pending.payload === null || pending.event_id === null) {
+  const { payload, event_id: id } = pending;
+  if (payload === null || id === null) {
     throw new LogCorrupt(`delivery ${pending.delivery_id} to a webhook has no payload`);
   }
-  const body = Buffer.from(pending.payload, "utf8");
+  const body = Buffer.from(payload, "utf8");
   const timestampSeconds = Math.floor(nowMs / 1000);
-  const signature = signStandardWebhook({
-    secret: webhook.secret,
-    id: pending.event_id,
-    timestampSeconds,
-    body,
-  });
+  const secrets = [webhook.secret, webhook.previousSecret ?? null].filter((secret) => secret !== null);
+  const signatures = secrets.map((secret) => signStandardWebhook({ secret, id, timestampSeconds, body }));
   return {
     body,
     headers: {
@@ -88,12 +94,12 @@ export function webhookRequest(
       "user-agent": userAgent,
       "x-signature": signBody(webhook.secret, body),
       "x-webhook-id": String(webhook.id),
-      "x-event-id": pending.event_id,
+      "x-event-id": id,
       "x-delivery-id": pending.delivery_id,
       "x-delivery-attempt": String(attempt),
-      "webhook-id": pending.event_id,
+      "webhook-id": id,
       "webhook-timestamp": String(timestampSeconds),
-      "webhook-signature": signature,
+      "webhook-signature": signatures.join(" "),
     },
   };
 }

@@ -56,6 +56,17 @@ describe("the audit of a run", () => {
     );
   });
 
+  test("goes by the first ending of a batch that was redelivered, whatever becomes of it", async () => {
+    const delivered = await written({ again: "delivered" });
+    expect(await problemsOf(delivered)).toEqual([]);
+    const open = await written({ again: "open" });
+    const audit = await auditRun({ connection, log }, open);
+    expect(audit.problems).toEqual([]);
+    expect(auditVerdict(audit)).toBe(
+      "intact so far: 14 events, 2 deliveries, gapless; 2 deliveries still open",
+    );
+  });
+
   test("reports a state that replay does not reach", async () => {
     const run = await written({
       change: (event) => (event.type === "sync.planned" ? { ...event, state: "started.committing" } : event),
@@ -118,7 +129,9 @@ async function problemsOf(run: RunAggregate): Promise<string[]> {
 async function written({
   without = () => false,
   change = (event) => event,
+  again,
 }: {
+  again?: "open" | "delivered";
   without?: (event: AnyEvent) => boolean;
   change?: (event: AnyEvent) => AnyEvent;
 }): Promise<RunAggregate> {
@@ -132,7 +145,8 @@ async function written({
     [2, 1, "refused"],
   ] as const) {
     const deliveryId = `${runId}-${batchNo}`;
-    for (const event of deliveryHistory({ deliveryId, runId, end })) {
+    const shape = { deliveryId, runId, end, ...(again === undefined ? {} : { again }) };
+    for (const event of deliveryHistory(shape)) {
       const sized =
         event.type === "delivery.pending" ? { ...event, data: { ...event.data, records } } : event;
       if (!without(event))

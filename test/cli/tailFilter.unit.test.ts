@@ -4,14 +4,23 @@ import { deliveryHistory, runHistory } from "../support/events.ts";
 
 describe("a filter of egret tail", () => {
   test.each([
-    [[], ["*.run.*.*.*", "*.alert.*.*.*", "*.config.*.*.*", "*.command.*.*"], ["*.delivery.*.*.*.*"]],
-    [["failed"], ["*.run.*.*.failed", "*.command.*.refused"], ["*.delivery.*.*.*.dead"]],
+    [
+      [],
+      ["*.run.*.*.*", "*.alert.*.*.*", "*.config.*.*.*", "*.command.*.*", "*.endpoint.*.*.*", "*.replay.*.*"],
+      ["*.delivery.*.*.*.*"],
+    ],
+    [["failed"], ["*.run.*.*.failed", "*.command.*.refused", "*.replay.*.failed"], ["*.delivery.*.*.*.dead"]],
+    [["replay"], ["*.replay.*.*"], null],
     [["webhook"], null, ["*.delivery.webhook.*.*.*"]],
     [["webhook", "retrying"], null, ["*.delivery.webhook.*.*.retrying"]],
     [["run:7011"], ["*.run.*.7011.*"], ["*.delivery.*.*.*.*"]],
     [["sync:88", "success"], ["*.run.88.*.success"], null],
     [["12.run.>"], ["12.run.>"], null],
-    [["*.*.88.>"], ["*.run.88.>", "*.alert.88.>", "*.config.88.>", "*.command.88.>"], ["*.delivery.88.>"]],
+    [
+      ["*.*.88.>"],
+      ["run", "alert", "config", "command", "endpoint", "replay"].map((kind) => `*.${kind}.88.>`),
+      ["*.delivery.88.>"],
+    ],
     [["egret.events.12.delivery.webhook.3.>"], null, ["12.delivery.webhook.3.>"]],
   ])("%j follows the subjects it names", (words, runs, deliveries) => {
     expect(tailFilter(words, syncInFilter(words) === null ? null : 88).subjects).toEqual({

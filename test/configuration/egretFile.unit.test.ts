@@ -59,7 +59,7 @@ syncs:
   everything: { table: public.airports, source: warehouse, destination: ops_hook, operation: upsert, key: iata }
 webhooks:
   pager: { description: failures, endpoint: https://pager.example/in, events: [sync.failed, sync.started] }
-  all: { endpoint: https://all.example/in, enabled: false }
+  all: { endpoint: https://all.example/in, enabled: false, auto_disable_after_exhausted: 3, disable_on_gone: true }
 `);
     expect(file).toMatchObject({
       workspace: "demo",
@@ -104,6 +104,8 @@ webhooks:
         endpoint: "https://pager.example/in",
         events: ["sync.started", "sync.failed"],
         enabled: true,
+        autoDisableAfterExhausted: null,
+        disableOnGone: false,
       },
       {
         name: "all",
@@ -111,6 +113,8 @@ webhooks:
         endpoint: "https://all.example/in",
         events: [...LIFECYCLE_EVENTS],
         enabled: false,
+        autoDisableAfterExhausted: 3,
+        disableOnGone: true,
       },
     ]);
   });

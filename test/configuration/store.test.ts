@@ -11,8 +11,8 @@ import {
   readSource,
   readSync,
   readWebhook,
-  webhooksFor,
 } from "../../src/configuration/store.ts";
+import { SubscriptionReader } from "../../src/configuration/subscriptions.ts";
 import { LIFECYCLE_EVENTS } from "../../src/domain/lifecycle.ts";
 import { type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
 import { openSecretBox } from "../../src/security/secretBox.ts";
@@ -105,17 +105,38 @@ describe("the configuration store", () => {
   test("gives an event to webhooks that are enabled, subscribed and older than it", async () => {
     const producedAt = new Date(Date.now() + 1000);
     const [all, failures] = [await idOf("all"), await idOf("failures")];
-    expect(await webhooksFor(database.db, { workspaceId, event: "sync.failed", producedAt })).toEqual([
+    const subscriptions = new SubscriptionReader(database.db);
+    expect(await subscriptions.webhooksFor({ workspaceId, event: "sync.failed", producedAt })).toEqual([
       all,
       failures,
     ]);
-    expect(await webhooksFor(database.db, { workspaceId, event: "sync.started", producedAt })).toEqual([all]);
-    expect(await webhooksFor(database.db, { workspaceId: 999, event: "sync.failed", producedAt })).toEqual(
+    expect(await subscriptions.webhooksFor({ workspaceId, event: "sync.started", producedAt })).toEqual([
+      all,
+    ]);
+    expect(await subscriptions.webhooksFor({ workspaceId: 999, event: "sync.failed", producedAt })).toEqual(
       [],
     );
     await sql`update egret.webhooks set created_at = ${producedAt} where id = ${all}`.execute(database.db);
-    expect(await webhooksFor(database.db, { workspaceId, event: "sync.failed", producedAt })).toEqual([
+    expect(await subscriptions.webhooksFor({ workspaceId, event: "sync.failed", producedAt })).toEqual([
       failures,
     ]);
+  });
+
+  test("answers each question about an event from a read that began after it was asked", async () => {
+    const subscriptions = new SubscriptionReader(database.db);
+    const ask = () =>
+      subscriptions.webhooksFor({
+        workspaceId,
+        event: "sync.failed",
+        producedAt: new Date(Date.now() + 60_000),
+      });
+    const failures = await idOf("failures");
+    const before = [ask(), ask(), ask()];
+    await sql`update egret.webhooks set enabled = false where id = ${failures}`.execute(database.db);
+    const after = [ask(), ask()];
+    await Promise.all(before);
+    for (const answer of after) expect(await answer).not.toContain(failures);
+    await sql`update egret.webhooks set enabled = true where id = ${failures}`.execute(database.db);
+    expect(await ask()).toContain(failures);
   });
 });

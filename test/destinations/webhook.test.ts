@@ -107,6 +107,51 @@ describe("a webhook destination", () => {
     expect(result.durationMs).toBeGreaterThanOrEqual(990);
   });
 
+  test("is told of with what was said, and its secrets by name only", async () => {
+    const target = destination(
+      { url: receiver.url, auth_token_header: "X-Api-Key" },
+      { auth_token: "hunter2-hunter2", signing_secret: "s3cret", headers: { "X-Tenant": "acme-internal" } },
+    );
+    receiver.behave({
+      status: 422,
+      headers: { "x-echo": "acme-internal" },
+      body: "key hunter2-hunter2 is unknown",
+    });
+    const result = await sender.sendBatch(target, { body, idempotencyKey: "1-1" });
+    expect(result).toMatchObject({
+      kind: "refused",
+      statusMessage: "HTTP 422: key *** is unknown",
+      exchange: {
+        requestHeaders: {
+          "x-api-key": "***",
+          "x-tenant": "***",
+          "x-signature": "***",
+          "idempotency-key": "1-1",
+        },
+        responseHeaders: { "x-echo": "***" },
+        responseBody: "key *** is unknown",
+      },
+    });
+    expect(receiver.requests[0]?.headers).toMatchObject({ "x-tenant": "acme-internal" });
+  });
+
+  test("is reached through the pool of its own TLS settings, for batches and for tests", async () => {
+    const tls = { ca: "pem" };
+    const asked: unknown[] = [];
+    const own = createWebhookSender({
+      dispatcher: new Agent(),
+      dispatcherFor: (wanted) => {
+        asked.push(wanted);
+        return agent;
+      },
+      version: "1.2.3",
+    });
+    const target = destination({ url: receiver.url }, { tls });
+    expect(await own.sendBatch(target, { body, idempotencyKey: "1-1" })).toMatchObject({ kind: "accepted" });
+    expect(await own.testConnection(target)).toMatchObject({ ok: true });
+    expect(asked).toEqual([tls, tls]);
+  });
+
   test("never sees its secrets in a result", async () => {
     const target = destination(
       { url: "http://127.0.0.1:1/?token=hunter2" },

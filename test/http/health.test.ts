@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { healthRoutes } from "../../src/http/healthRoutes.ts";
 import { serveHttp } from "../../src/http/server.ts";
+import { startEgret } from "../../src/main.ts";
 import { testEgret } from "../support/egret.ts";
 
 const egret = await testEgret();
@@ -19,10 +20,29 @@ test("/metrics shows the log's fill, what waits and how far behind the read mode
   const answer = await fetch(`${egret.url}/metrics`);
   expect(answer.status).toBe(200);
   const text = await answer.text();
-  expect(text).toMatch(/^egret_stream_fill_ratio\{stream="\w+_RUNS"\} 0/m);
-  expect(text).toContain('egret_delivery_backlog{target="webhook"} 0');
+  expect(text).toMatch(/^egret_stream_fill_ratio\{stream="runs"\} 0/m);
+  expect(text).toContain('egret_delivery_backlog{queue="first"} 0');
+  expect(text).toContain('egret_delivery_backlog{queue="waiting"} 0');
+  expect(text).toContain('egret_consumer_lag_messages{consumer="run_worker",state="unread"} 0');
   expect(text).toContain('egret_projection_lag_events{stream="deliveries"} 0');
+  expect(text).toContain('egret_endpoints{target="webhook",state="open"} 0');
   expect(text).toContain("process_cpu_user_seconds_total");
+});
+
+test("a process without the API answers too, on another port when its own is taken", async () => {
+  const { settings } = egret;
+  const http = { host: "127.0.0.1", port: Number(new URL(egret.url).port) };
+  const worker = await startEgret({ ...settings, http, roles: ["worker"] });
+  afterAll(worker.close);
+  expect(worker.url).not.toBe(egret.url);
+  const ready = await fetch(`${worker.url}/readyz`);
+  expect([ready.status, await ready.json()]).toMatchObject([200, { status: "ready" }]);
+  const text = await (await fetch(`${worker.url}/metrics`)).text();
+  expect(text).toContain('egret_delivery_attempts_total{target="webhook",outcome="accepted"} 0');
+  expect(text).toMatch(/^egret_build_info\{version="[^"]+",roles="worker"\} 1$/m);
+  // They tell of the installation: not from every worker.
+  expect(text).not.toContain("egret_delivery_backlog");
+  await expect(startEgret({ ...settings, http, roles: ["api"] })).rejects.toThrow("set EGRET_HTTP_PORT");
 });
 
 test("/readyz says 503 and which part is missing, without why", async () => {

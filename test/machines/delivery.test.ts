@@ -13,6 +13,7 @@ const fact: fc.Arbitrary<DeliveryFact> = fc.oneof(
     type: fc.constantFrom("attempt.accepted", "attempt.failed", "attempt.refused"),
     attempt: fc.integer({ min: 0, max: 8 }),
   }),
+  fc.constant({ type: "delivery.redelivered" }),
   fc.record({
     type: fc.constant("delivery.dropped"),
     reason: fc.constantFrom("target_deleted", "target_disabled", "run_ended"),
@@ -32,8 +33,48 @@ function delays(facts: DeliveryFact[]): { snapshot: Snapshot; waits: number[] } 
   return { snapshot, waits };
 }
 
-const failures = (count: number): DeliveryFact[] =>
-  Array.from({ length: count }, (_, index) => ({ type: "attempt.failed", attempt: index + 1 }));
+const failures = (count: number, first = 1): DeliveryFact[] =>
+  Array.from({ length: count }, (_, index) => ({ type: "attempt.failed", attempt: first + index }));
+
+/** Facts that lead into each state. */
+const WAYS = {
+  pending: [],
+  retrying: failures(1),
+  delivered: [{ type: "attempt.accepted", attempt: 1 }],
+  dead: [{ type: "attempt.refused", attempt: 1 }],
+} as const satisfies Record<string, readonly DeliveryFact[]>;
+
+/** Where each fact leads from each state; null where it cannot happen. Attempts are the next one's. */
+const TABLE: Record<keyof typeof WAYS, Record<DeliveryFact["type"], string | null>> = {
+  pending: {
+    "attempt.accepted": "delivered",
+    "attempt.failed": "retrying",
+    "attempt.refused": "dead",
+    "delivery.dropped": "dead",
+    "delivery.redelivered": null,
+  },
+  retrying: {
+    "attempt.accepted": "delivered",
+    "attempt.failed": "retrying",
+    "attempt.refused": "dead",
+    "delivery.dropped": "dead",
+    "delivery.redelivered": null,
+  },
+  delivered: {
+    "attempt.accepted": null,
+    "attempt.failed": null,
+    "attempt.refused": null,
+    "delivery.dropped": null,
+    "delivery.redelivered": "pending",
+  },
+  dead: {
+    "attempt.accepted": null,
+    "attempt.failed": null,
+    "attempt.refused": null,
+    "delivery.dropped": null,
+    "delivery.redelivered": "pending",
+  },
+};
 
 describe("delivery machine", () => {
   test("waits 4, 8, 16, 32 and 64 seconds between six attempts, then dies exhausted", () => {
@@ -69,6 +110,44 @@ describe("delivery machine", () => {
     expect(snapshot.can({ type: "attempt.accepted", attempt: 2 })).toBe(true);
   });
 
+  test("takes each fact in each state as the table says, and in no other", () => {
+    for (const [state, ways] of Object.entries(WAYS)) {
+      const { snapshot } = delays([...ways]);
+      expect(snapshot.value).toBe(state);
+      for (const [type, target] of Object.entries(TABLE[state as keyof typeof WAYS])) {
+        const next = {
+          type,
+          attempt: snapshot.context.attempts + 1,
+          reason: "target_deleted",
+        } as DeliveryFact;
+        expect(snapshot.can(next), `${state} ${type}`).toBe(target !== null);
+        if (target === null) continue;
+        expect(transition(deliveryMachine, snapshot, next)[0].value, `${state} ${type}`).toBe(target);
+      }
+    }
+  });
+
+  test("redelivered, it has the whole schedule again, attempts go on counting, and the death is forgotten", () => {
+    const dead = delays(failures(6)).snapshot;
+    const [again, effects] = transition(deliveryMachine, dead, { type: "delivery.redelivered" });
+    expect(again.context).toMatchObject({ attempts: 6, deathReason: null, nextDelayMs: 0 });
+    expect(effects.map(({ type }) => type)).toEqual(["attempt"]);
+    const second = delays([...failures(6), { type: "delivery.redelivered" }, ...failures(6, 7)]);
+    expect(second.waits).toEqual([...SCHEDULE, ...SCHEDULE]);
+    expect(second.snapshot.value).toBe("dead");
+    expect(second.snapshot.context).toMatchObject({ attempts: 12, deathReason: "exhausted" });
+  });
+
+  test("redelivered after an early acceptance, it has six attempts, not what was left", () => {
+    const facts: DeliveryFact[] = [
+      { type: "attempt.accepted", attempt: 1 },
+      { type: "delivery.redelivered" },
+    ];
+    const { snapshot, waits } = delays([...facts, ...failures(6, 2)]);
+    expect(waits).toEqual(SCHEDULE);
+    expect(snapshot.context).toMatchObject({ attempts: 7, deathReason: "exhausted" });
+  });
+
   test("reaches each of its states", () => {
     const events: DeliveryFact[] = [
       ...failures(6),
@@ -97,15 +176,17 @@ describe("delivery machine", () => {
     );
   });
 
-  test("I3: attempts never exceed the budget, and an ended delivery never moves again", () => {
+  test("I3: attempts never exceed the budget of each round, and an ended delivery moves by a redelivery only", () => {
     fc.assert(
       fc.property(fc.array(fact, { maxLength: 40 }), (facts) => {
         let snapshot = start();
+        let rounds = 1;
         for (const next of facts) {
           const [after] = transition(deliveryMachine, snapshot, next);
-          if (snapshot.status === "done") expect(after.value).toEqual(snapshot.value);
+          if (snapshot.hasTag("ended") && next.type === "delivery.redelivered") rounds += 1;
+          else if (snapshot.hasTag("ended")) expect(after.value).toEqual(snapshot.value);
           snapshot = after;
-          expect(snapshot.context.attempts).toBeLessThanOrEqual(SCHEDULE.length + 1);
+          expect(snapshot.context.attempts).toBeLessThanOrEqual(rounds * (SCHEDULE.length + 1));
         }
       }),
       { numRuns: 500 },

@@ -9,6 +9,7 @@ const TABLES = {
   batches: "run_id, batch_no",
   syncs: "id",
   webhooks: "id",
+  endpoints: "target_kind, target_id",
   config_changes: "event_id",
   refused_commands: "workspace_id, command_id",
 } as const;

@@ -1,5 +1,7 @@
 /** Whole logs of both streams for tests, shaped by drawn numbers and mixed as concurrent work would mix them. */
+import type { EndpointFact } from "../../machines/endpoint.ts";
 import type { AnyEvent } from "../../src/domain/event.ts";
+import { endpointHistory } from "../support/endpointHistory.ts";
 import { configHistory, deliveryHistory, EPOCH_MS, refusal, runHistory } from "../support/events.ts";
 
 /** Draws the next number that shapes a history. */
@@ -7,6 +9,19 @@ export type Draw = () => number;
 
 const ENDS = ["delivered", "exhausted", "refused", "dropped", "open"] as const;
 const OUTCOMES = ["ok", "emergency", "canceled"] as const;
+
+/** Two outages, the second of which ends in the webhook's being disabled and enabled. */
+const OUTAGES: readonly EndpointFact[] = [
+  { type: "failures.repeated" },
+  { type: "failures.lasted" },
+  { type: "probe.begun", probe: 1 },
+  { type: "probe.failed", probe: 1 },
+  { type: "probe.begun", probe: 2 },
+  { type: "target.accepted" },
+  { type: "failures.repeated" },
+  { type: "target.disabled", configVersion: 3 },
+  { type: "target.enabled", configVersion: 4 },
+];
 
 /** Events of some runs, configured objects, refusals and deliveries; aggregate after aggregate. */
 export function historyOfBothStreams(draw: Draw = counter()): { runs: AnyEvent[]; deliveries: AnyEvent[] } {
@@ -21,6 +36,15 @@ export function historyOfBothStreams(draw: Draw = counter()): { runs: AnyEvent[]
     ),
     ...configHistory({ kind: "source", objectId: 1 }),
     refusal("late", startMs()),
+    ...[4, 5].flatMap((targetId) => {
+      const facts = OUTAGES.slice(0, draw() % (OUTAGES.length + 1));
+      return endpointHistory({
+        targetKind: pick(["webhook", "destination"]),
+        targetId,
+        startMs: startMs(),
+        facts,
+      });
+    }),
     ...[1, 2, 3, 4].flatMap((runId) =>
       runHistory({
         runId,
@@ -32,7 +56,14 @@ export function historyOfBothStreams(draw: Draw = counter()): { runs: AnyEvent[]
     ),
   ];
   const deliveries = Array.from({ length: 8 }, (_, index) => {
-    const shape = { runId: 1 + (index % 4), retries: draw() % 4, end: pick(ENDS), startMs: startMs() };
+    const again = pick([undefined, undefined, "open", "delivered"] as const);
+    const shape = {
+      runId: 1 + (index % 4),
+      retries: draw() % 4,
+      end: pick(ENDS),
+      ...(again === undefined ? {} : { again }),
+      startMs: startMs(),
+    };
     return index % 2 === 0
       ? deliveryHistory({ deliveryId: `${shape.runId}-${index}`, ...shape })
       : deliveryHistory({

@@ -6,7 +6,8 @@ import { waitForSequence } from "../../src/projections/checkpoint.ts";
 import { listRefusedCommands } from "../../src/projections/commands.ts";
 import { listConfigChanges } from "../../src/projections/configChanges.ts";
 import { openDatabase } from "../../src/projections/database.ts";
-import { getDelivery, listDeliveries, runProgress } from "../../src/projections/deliveries.ts";
+import { getDelivery, runProgress } from "../../src/projections/deliveries.ts";
+import { searchDeliveries } from "../../src/projections/deliverySearch.ts";
 import { STREAMS, type StreamName } from "../../src/projections/eventSource.ts";
 import { projectBatch } from "../../src/projections/projectEvents.ts";
 import { getRun, listRuns } from "../../src/projections/runs.ts";
@@ -138,7 +139,12 @@ describe("a batch of deliveries", () => {
     const parted = deliveryHistory({ deliveryId: "b", ...shape });
     await project("deliveries", parted.slice(0, 2), 10);
     await project("deliveries", parted.slice(2), 12);
-    const rows = await listDeliveries(db, { targetKind: "webhook", targetId: 4, state: "dead", limit: 9 });
+    const rows = await searchDeliveries(db, {
+      targetKind: "webhook",
+      targetId: 4,
+      states: ["dead"],
+      limit: 9,
+    });
     expect(rows).toHaveLength(2);
     for (const row of rows) {
       expect(row).toMatchObject({
@@ -162,7 +168,7 @@ describe("a batch of deliveries", () => {
   test("replaces a delivery that begins anew after its first life left the log", async () => {
     await project("deliveries", deliveryHistory({ deliveryId: "x", end: "open" }));
     await project("deliveries", deliveryHistory({ deliveryId: "x", startMs: EPOCH_MS + 9e6 }), 100);
-    expect((await listDeliveries(db, { limit: 9 })).map((row) => row.created_at.getTime())).toEqual([
+    expect((await searchDeliveries(db, { limit: 9 })).map((row) => row.created_at.getTime())).toEqual([
       EPOCH_MS + 9e6,
     ]);
   });
@@ -203,7 +209,7 @@ describe("a batch of deliveries", () => {
       data: { ...failed!.data, error: 'NUL \0, half \ud83d, "quoted" {a,b} \\' },
     } as AnyEvent;
     await project("deliveries", [pending!, odd]);
-    const [row] = await listDeliveries(db, { limit: 1 });
+    const [row] = await searchDeliveries(db, { limit: 1 });
     expect(row?.error).toBe('NUL \ufffd, half \ufffd, "quoted" {a,b} \\');
   });
 });

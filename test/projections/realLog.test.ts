@@ -27,6 +27,9 @@ afterAll(async () => {
 
 function aggregateOf({ data, subject }: AnyEvent): Aggregate {
   const workspaceId = data.workspace_id;
+  if ("target_id" in data && !("delivery_id" in data)) {
+    return { kind: "endpoint", workspaceId, targetKind: data.target_kind, targetId: data.target_id };
+  }
   if ("delivery_id" in data) {
     const { target_kind: targetKind, target_id: targetId, delivery_id: deliveryId } = data;
     return { kind: "delivery", workspaceId, targetKind, targetId, deliveryId };
@@ -34,6 +37,7 @@ function aggregateOf({ data, subject }: AnyEvent): Aggregate {
   if ("object_id" in data)
     return { kind: "config", workspaceId, objectKind: data.kind, objectId: data.object_id };
   if ("subject" in data) return { kind: "command", workspaceId, commandId: data.command_id };
+  if ("replay_id" in data) return { kind: "replay", workspaceId, replayId: data.replay_id };
   return { kind: "run", workspaceId, syncId: data.sync_id, runId: Number(subject.split("/")[1]) };
 }
 

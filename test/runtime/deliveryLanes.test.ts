@@ -221,7 +221,7 @@ describe("an open circuit", () => {
     isProbeDue = true;
     await expect.poll(() => to(1).length, soon).toBe(1);
     await expect.poll(() => reports.length, soon).toBe(1);
-    expect(reports[0]).toMatchObject({ ok: true, httpStatus: 200, attempt: 1, exhausted: false });
+    expect(reports[0]).toMatchObject({ ok: true, httpStatus: 200, isFirst: true, exhausted: false });
     expect(await stateOf(1, 2)).toBe("pending");
     isOpen = false;
     tell();
@@ -237,6 +237,6 @@ describe("an open circuit", () => {
     isOpen = true;
     await expect.poll(() => stateOf(1, 1), soon).toBe("dead");
     expect(to(1).map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
-    expect(reports.at(-1)).toMatchObject({ ok: false, exhausted: true, attempt: 3 });
+    expect(reports.at(-1)).toMatchObject({ ok: false, exhausted: true, isFirst: false });
   });
 });

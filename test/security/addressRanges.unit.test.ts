@@ -5,53 +5,53 @@ import { forbiddenRange, parseAddressBlocks } from "../../src/security/addressRa
 
 // The registries stated a second time, matched by Node instead of ipaddr.js: the guard's own table is not asked.
 const REGISTRY_V4 = [
-  "0.0.0.0/8 This network",
-  "10.0.0.0/8 Private-Use",
-  "100.64.0.0/10 Shared Address Space",
-  "127.0.0.0/8 Loopback",
+  "0.0.0.0/8 This network, RFC 791",
+  "10.0.0.0/8 Private-Use, RFC 1918",
+  "100.64.0.0/10 Shared Address Space, RFC 6598",
+  "127.0.0.0/8 Loopback, RFC 1122",
   "168.63.129.16/32 (ours) Azure platform",
-  "169.254.0.0/16 Link Local",
-  "172.16.0.0/12 Private-Use",
-  "192.0.0.0/24 IETF Protocol Assignments",
-  "192.0.2.0/24 Documentation (TEST-NET-1)",
-  "192.31.196.0/24 AS112-v4",
-  "192.52.193.0/24 AMT",
-  "192.88.99.0/24 Deprecated (6to4 Relay Anycast)",
-  "192.168.0.0/16 Private-Use",
-  "192.175.48.0/24 Direct Delegation AS112 Service",
-  "198.18.0.0/15 Benchmarking",
-  "198.51.100.0/24 Documentation (TEST-NET-2)",
-  "203.0.113.0/24 Documentation (TEST-NET-3)",
-  "224.0.0.0/4 Multicast",
-  "240.0.0.0/4 Reserved",
-  "255.255.255.255/32 Limited Broadcast",
+  "169.254.0.0/16 Link Local, RFC 3927",
+  "172.16.0.0/12 Private-Use, RFC 1918",
+  "192.0.0.0/24 IETF Protocol Assignments, RFC 6890",
+  "192.0.2.0/24 Documentation (TEST-NET-1), RFC 5737",
+  "192.31.196.0/24 AS112-v4, RFC 7535",
+  "192.52.193.0/24 AMT, RFC 7450",
+  "192.88.99.0/24 Deprecated (6to4 Relay Anycast), RFC 7526",
+  "192.168.0.0/16 Private-Use, RFC 1918",
+  "192.175.48.0/24 Direct Delegation AS112 Service, RFC 7534",
+  "198.18.0.0/15 Benchmarking, RFC 2544",
+  "198.51.100.0/24 Documentation (TEST-NET-2), RFC 5737",
+  "203.0.113.0/24 Documentation (TEST-NET-3), RFC 5737",
+  "224.0.0.0/4 Multicast, RFC 5771",
+  "240.0.0.0/4 Reserved, RFC 1112",
+  "255.255.255.255/32 Limited Broadcast, RFC 919",
 ];
 const REGISTRY_V6 = [
-  "::1/128 Loopback",
-  "::/128 Unspecified",
-  "64:ff9b:1::/48 IPv4-IPv6 Translat.",
-  "100::/64 Discard-Only",
-  "100:0:0:1::/64 Dummy IPv6 Prefix",
-  "2001::/23 IETF Protocol Assignments",
-  "2001::/32 TEREDO",
-  "2001:1::1/128 Port Control Protocol Anycast",
-  "2001:1::2/128 TURN Anycast",
-  "2001:1::3/128 DNS-SD SRP Anycast",
-  "2001:2::/48 Benchmarking",
-  "2001:3::/32 AMT",
-  "2001:4:112::/48 AS112-v6",
-  "2001:10::/28 Deprecated (ORCHID)",
-  "2001:20::/28 ORCHIDv2",
-  "2001:30::/28 Drone Remote ID",
-  "2001:db8::/32 Documentation",
-  "2002::/16 6to4",
-  "2620:4f:8000::/48 Direct Delegation AS112 Service",
-  "3fff::/20 Documentation",
-  "5f00::/16 Segment Routing SIDs",
-  "fc00::/7 Unique-Local",
-  "fe80::/10 Link-Local",
-  "fec0::/10 Deprecated (site-local)",
-  "ff00::/8 Multicast",
+  "::1/128 Loopback, RFC 4291",
+  "::/128 Unspecified, RFC 4291",
+  "64:ff9b:1::/48 IPv4-IPv6 Translat., RFC 8215",
+  "100::/64 Discard-Only, RFC 6666",
+  "100:0:0:1::/64 Dummy IPv6 Prefix, RFC 9780",
+  "2001::/23 IETF Protocol Assignments, RFC 2928",
+  "2001::/32 TEREDO, RFC 4380",
+  "2001:1::1/128 Port Control Protocol Anycast, RFC 7723",
+  "2001:1::2/128 TURN Anycast, RFC 8155",
+  "2001:1::3/128 DNS-SD SRP Anycast, RFC 9665",
+  "2001:2::/48 Benchmarking, RFC 5180",
+  "2001:3::/32 AMT, RFC 7450",
+  "2001:4:112::/48 AS112-v6, RFC 7535",
+  "2001:10::/28 Deprecated (ORCHID), RFC 4843",
+  "2001:20::/28 ORCHIDv2, RFC 7343",
+  "2001:30::/28 Drone Remote ID, RFC 9374",
+  "2001:db8::/32 Documentation, RFC 3849",
+  "2002::/16 6to4, RFC 3056",
+  "2620:4f:8000::/48 Direct Delegation AS112 Service, RFC 7534",
+  "3fff::/20 Documentation, RFC 9637",
+  "5f00::/16 Segment Routing SIDs, RFC 9602",
+  "fc00::/7 Unique-Local, RFC 4193",
+  "fe80::/10 Link-Local, RFC 4291",
+  "fec0::/10 Deprecated (site-local), RFC 3879",
+  "ff00::/8 Multicast, RFC 4291",
 ];
 
 function listOf(rows: readonly string[], family: "ipv4" | "ipv6"): BlockList {
@@ -112,7 +112,10 @@ const isSpecialV4 = (value: number): boolean => specialV4.check(v4Text(value), "
 const forbiddenV4 = anyV4.filter(isSpecialV4);
 const publicV4 = anyV4.filter((value) => !isSpecialV4(value));
 
-/** Every form that wraps an IPv4 address, by the number that it makes of it. */
+/**
+ * Every form that wraps an IPv4 address, by the number that it makes of it. Sources: RFC 4291 (mapped, compatible), 2765
+ * (translated), 6052 and 8215 (NAT64), 3056 (6to4), 4380 (Teredo, whose client stands inverted), 5214 (ISATAP).
+ */
 const EMBEDDINGS: Readonly<Record<string, (v4: bigint) => bigint>> = {
   mapped: (v4) => (0xffffn << 32n) | v4,
   compatible: (v4) => v4,
@@ -197,6 +200,26 @@ describe("an address", () => {
       expect(forbiddenRange(text, [])).toBe("not an address");
     },
   );
+
+  test("is judged alike in every spelling, and whatever interface stands behind it", () => {
+    const zone = fc.constantFrom("", "%eth0", "%0", "%25lo");
+    const wrapped = fc
+      .tuple(anyV4, fc.constantFrom(...Object.values(EMBEDDINGS)))
+      .map(([value, embed]) => embed(BigInt(value)));
+    fc.assert(
+      fc.property(fc.oneof(anyV6, wrapped), zone, (value, behind) => {
+        const text = v6Text(value);
+        const judged = forbiddenRange(text, []);
+        // What the URL parser makes of it: shortest form, the longest gap left out.
+        const short = new URL(`http://[${text}]/`).hostname.slice(1, -1);
+        const dotted = `${text.split(":").slice(0, 6).join(":")}:${v4Text(Number(value & 0xffff_ffffn))}`;
+        for (const spelling of [short, dotted, text.toUpperCase()]) {
+          expect(forbiddenRange(`${spelling}${behind}`, [])).toBe(judged);
+        }
+      }),
+      RUNS,
+    );
+  });
 
   test("with an interface behind it is judged without", () => {
     expect(forbiddenRange("fe80::1%eth0", [])).toBe("a link-local address");

@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { forbiddenRange } from "../../src/security/addressRanges.ts";
 import { outboundPolicy } from "../../src/security/outboundPolicy.ts";
 import { vetUrl } from "../../src/security/outboundUrl.ts";
 
@@ -125,5 +127,37 @@ describe("a target's URL", () => {
     const setting = /EGRET_OUTBOUND_ALLOW=(\S+)\.$/.exec(message)?.[1] ?? "";
     const policy = outboundPolicy({ allow: setting.split(",") });
     expect(vetUrl(text, { policy, allowHttp: true })).toBeNull();
+  });
+});
+
+const octets = fc.tuple(...([0, 1, 2, 3] as const).map(() => fc.nat({ max: 255 })));
+/** Ways to write one number of an address. */
+const spelling = fc.constantFrom(
+  (part: number) => String(part),
+  (part: number) => `0${part.toString(8)}`,
+  (part: number) => `0x${part.toString(16)}`,
+  (part: number) => `0X000${part.toString(16).toUpperCase()}`,
+);
+
+describe("an IPv4 address in a URL", () => {
+  test("is judged alike as four, three, two or one number, decimal, octal or hexadecimal", () => {
+    const heads = fc.constantFrom(0, 10, 127, 169, 172, 192, 8, 93, 203, 255);
+    fc.assert(
+      fc.property(octets, heads, fc.tuple(spelling, spelling, spelling, spelling), (rest, head, spell) => {
+        const [, b = 0, c = 0, d = 0] = rest;
+        const plain = `${head}.${b}.${c}.${d}`;
+        const isForbidden = forbiddenRange(plain, []) !== null;
+        const tail = (b * 256 + c) * 256 + d;
+        const forms = [[head, b, c, d], [head, b, c * 256 + d], [head, tail], [head * 2 ** 24 + tail]];
+        for (const form of forms) {
+          const host = form.map((part, at) => spell[at]?.(part)).join(".");
+          expect([host, codeOf(`http://${host}/`)]).toEqual([
+            host,
+            isForbidden ? "EGRET_ADDRESS_FORBIDDEN" : null,
+          ]);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });

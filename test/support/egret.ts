@@ -57,11 +57,12 @@ export async function triggerAndWait(
     until = ["sync.success", "sync.failed"],
     timeoutMs = 60_000,
     id = randomUUID(),
-  }: { until?: string[]; timeoutMs?: number; id?: string } = {},
+    traceparent,
+  }: { until?: string[]; timeoutMs?: number; id?: string; traceparent?: string } = {},
 ): Promise<{ runId: number; events: AnyEvent[] }> {
   const { connection } = services;
   const stop = AbortSignal.timeout(timeoutMs);
-  await publishCommand(connection, { workspaceId: 1, verb: "trigger", payload, id });
+  await publishCommand(connection, { workspaceId: 1, verb: "trigger", payload, id, traceparent });
   const events: AnyEvent[] = [];
   let runId: number | null = null;
   for await (const batch of follow(connection, "runs", { fromSequence: 1, maxBatch: 500, signal: stop })) {

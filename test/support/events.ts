@@ -137,6 +137,8 @@ export interface DeliveryShape {
   /** Attempts that fail and are retried before the end. */
   retries?: number;
   end?: "open" | "delivered" | "exhausted" | "refused" | "dropped";
+  /** What comes of a redelivery after the end; none when left out. */
+  again?: "open" | "delivered";
   startMs?: number;
 }
 
@@ -171,18 +173,18 @@ export function deliveryHistory(shape: DeliveryShape): AnyEvent[] {
     http_status,
     error,
   });
+  const pending = {
+    ...ids,
+    event: batch ? null : "sync.started",
+    event_id: batch ? null : uuidOf(deliveryId),
+    retry_delays_ms: [4e3, 8e3],
+    timeout_ms: 1e4,
+    records: batch ? 7 : 0,
+    payload,
+    payload_sha256: sha256(payload ?? deliveryId),
+  };
   const steps: { type: EventType; state: string; data: unknown }[] = [
-    of("delivery.pending", "pending", {
-      ...ids,
-      fact: "created",
-      event: batch ? null : "sync.started",
-      event_id: batch ? null : uuidOf(deliveryId),
-      retry_delays_ms: [4e3, 8e3],
-      timeout_ms: 1e4,
-      records: batch ? 7 : 0,
-      payload,
-      payload_sha256: sha256(payload ?? deliveryId),
-    }),
+    of("delivery.pending", "pending", { ...pending, fact: "created" }),
   ];
   for (let n = 1; n <= retries; n += 1) {
     steps.push(
@@ -214,6 +216,14 @@ export function deliveryHistory(shape: DeliveryShape): AnyEvent[] {
     steps.push(
       of("delivery.dead", "dead", { ...ids, fact: "delivery.dropped", reason: "target_deleted", ...none }),
     );
+  }
+  if (shape.again !== undefined && end !== "open") {
+    const redelivery = { by: "test", job_id: null };
+    steps.push(of("delivery.pending", "pending", { ...pending, fact: "redelivered", redelivery }));
+    // A drop was no attempt.
+    const next = end === "dropped" ? last : last + 1;
+    const accepted = { ...ids, fact: "attempt.accepted" as const, ...attempt(next, 200, null) };
+    if (shape.again === "delivered") steps.push(of("delivery.delivered", "delivered", accepted));
   }
   return steps.map((step, index) =>
     makeEvent({

@@ -23,7 +23,11 @@ export async function testLog(): Promise<{ connection: LogConnection; log: Event
 
 /** Removes the streams of a topology, so that their reserved space is free for other files. */
 export async function removeStreams({ jsm, topology }: LogConnection): Promise<void> {
-  for (const name of [topology.commandStream, topology.waitingStream, ...Object.values(topology.eventStreams)]) {
+  for (const name of [
+    topology.commandStream,
+    topology.waitingStream,
+    ...Object.values(topology.eventStreams),
+  ]) {
     await jsm.streams.delete(name).catch(() => undefined);
   }
 }

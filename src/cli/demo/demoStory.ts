@@ -9,7 +9,6 @@ import type { openLogger } from "../../logger.ts";
 import { ROLES, type Services, startEgret } from "../../main.ts";
 import { migrateToLatest } from "../../projections/migrate.ts";
 import type { Releases } from "../../releases.ts";
-import { installationPolicy } from "../../security/outboundPolicy.ts";
 import { applyPlan, type ConfiguredIds, planFile, readIds, testChangedDestinations } from "../applyFile.ts";
 import { type Audit, auditRun, auditVerdict } from "../auditRun.ts";
 import { count, counted } from "../format.ts";
@@ -168,7 +167,7 @@ async function openWorld(
   const { webhookSecrets } = await applyPlan(desk, plan);
   for (const { name, secret } of webhookSecrets)
     [feed, pager].find((one) => one.name === name)?.useSecret(secret);
-  const tested = await testChangedDestinations(desk, plan, installationPolicy(DEMO_OUTBOUND));
+  const tested = await testChangedDestinations(desk, plan, DEMO_OUTBOUND);
   for (const line of testLines(tested)) print(`  ${line}`);
   must(
     tested.every(({ ok }) => ok),

@@ -1,0 +1,12 @@
+/** `egret destination`: what an operator does with one destination. */
+import { Command } from "commander";
+import { pauseCommand, resumeCommand } from "./pauseTarget.ts";
+
+/** The command, with its subcommands. */
+export function destinationCommand(): Command {
+  return new Command("destination")
+    .description("operate one destination")
+    .addCommand(pauseCommand("destination"))
+    .addCommand(resumeCommand("destination"))
+    .addHelpText("after", "\nExample:\n  egret destination pause ops");
+}
