@@ -1,5 +1,6 @@
 /** One who delivers what waits for it: Egret in one process or two, or one of the peers, each measured in the same way. */
 import path from "node:path";
+import type { Releases } from "../src/releases.ts";
 import { startChild } from "./childMessages.ts";
 import { nowMs } from "./clock.ts";
 import type { BenchContext } from "./context.ts";
@@ -7,6 +8,7 @@ import type { Watched } from "./cpu.ts";
 import { AT_WORK, type BenchEgret, type EgretProcess, WORKER_CONCURRENCY } from "./egret.ts";
 import type { Feed } from "./feed.ts";
 import type { Job, PeerName, PeerQuestion, PeerSettings } from "./peers/peer.ts";
+import type { BenchServers } from "./servers.ts";
 import type { Sink } from "./sink.ts";
 
 /** What is to be delivered: ids begin with `name`, the first `targets` webhooks get the same share each. */
@@ -26,7 +28,14 @@ export interface Contender {
   deliver(round: Round): Promise<number>;
   /** Stops the workers. */
   rest(): Promise<void>;
-  close(): Promise<void>;
+}
+
+/** What contenders share; each pushes its own end. */
+export interface Arena {
+  egret: BenchEgret;
+  feed: Feed;
+  sink: Sink;
+  releases: Releases;
 }
 
 const PATIENCE_MS = 180_000;
@@ -35,10 +44,12 @@ const POLL_MS = 20;
 /** Egret: its clock stops when the last `delivery.delivered` stands in the read model. */
 export async function egretContender(
   { processes, profileDir }: Pick<BenchContext, "processes" | "profileDir">,
-  { egret, feed, sink }: { egret: BenchEgret; feed: Feed; sink: Sink },
+  { egret, feed, sink, releases }: Arena,
 ): Promise<Contender> {
   const worker = await egret.openProcess();
+  releases.push(() => worker.close());
   const projector = processes === 2 ? await egret.openProcess() : worker;
+  if (projector !== worker) releases.push(() => projector.close());
   const isOne = worker === projector;
   let goal = 0;
   await projector.start(["projector"]);
@@ -69,10 +80,6 @@ export async function egretContender(
       await worker.stop();
       if (isOne) await worker.start(["projector"]);
     },
-    async close() {
-      await worker.close();
-      if (!isOne) await projector.close();
-    },
   };
 }
 
@@ -100,10 +107,11 @@ function withProfiles(
 /** A peer in a process of its own, with a database of its own. */
 export async function peerContender(
   name: PeerName,
-  { context, egret, sink }: { context: BenchContext; egret: BenchEgret; sink: Sink },
+  servers: BenchServers,
+  { egret, sink, releases }: Omit<Arena, "feed">,
 ): Promise<Contender> {
   const settings: PeerSettings = {
-    databaseUrl: await context.servers.createDatabase(),
+    databaseUrl: await servers.createDatabase(),
     sinkUrl: sink.url,
     webhooks: egret.webhooks,
     concurrency: WORKER_CONCURRENCY,
@@ -112,6 +120,7 @@ export async function peerContender(
     BENCH_PEER: name,
     BENCH_PEER_SETTINGS: JSON.stringify(settings),
   });
+  releases.push(() => child.close());
   const ask = <Answer>(question: PeerQuestion) => child.ask<Answer>(question);
   return {
     watched: { sender: child.pid },
@@ -121,7 +130,6 @@ export async function peerContender(
     },
     deliver: async ({ count }) => (await ask<{ ms: number }>({ kind: "work", count })).ms,
     rest: async () => void (await ask({ kind: "rest" })),
-    close: () => child.close(),
   };
 }
 

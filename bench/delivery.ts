@@ -38,8 +38,7 @@ export async function benchDelivery(context: BenchContext): Promise<Measurement[
   try {
     const sink = await startSink();
     releases.push(() => sink.close());
-    const { contenders, close } = await openContenders(context, sink);
-    releases.push(close);
+    const contenders = await openContenders(context, { sink, releases });
     const tally = new Tally(context, sink);
     for (const [name, contender] of Object.entries(contenders)) {
       await tally.run(contender, { name: `warm-${name}`, count: count * WARM_UP, targets: 1 });
@@ -67,22 +66,17 @@ export async function benchDelivery(context: BenchContext): Promise<Measurement[
 
 async function openContenders(
   context: BenchContext,
-  sink: Sink,
-): Promise<{ contenders: Contenders; close: () => Promise<void> }> {
-  const releases = new Releases();
+  { sink, releases }: { sink: Sink; releases: Releases },
+): Promise<Contenders> {
   const paths = Array.from({ length: Math.max(...MANY_TARGETS) }, () => "/hook");
   const egret = await openBenchEgret(context.servers, webhooksYaml(sink.url, paths));
   await sink.watch({ secrets: egret.webhooks.map(({ id, secret }) => [String(id), secret]) });
   const feed = await openFeed(egret);
   releases.push(() => feed.close());
-  const opened: [Name, Contender][] = [];
-  const keep = (name: Name, contender: Contender) => {
-    releases.push(() => contender.close());
-    opened.push([name, contender]);
-  };
-  keep("egret", await egretContender(context, { egret, feed, sink }));
-  for (const name of PEERS) keep(name, await peerContender(name, { context, egret, sink }));
-  return { contenders: Object.fromEntries(opened) as Contenders, close: () => releases.release() };
+  const arena = { egret, feed, sink, releases };
+  const opened: [Name, Contender][] = [["egret", await egretContender(context, arena)]];
+  for (const name of PEERS) opened.push([name, await peerContender(name, context.servers, arena)]);
+  return Object.fromEntries(opened) as Contenders;
 }
 
 /** Runs rounds, proves each at the sink, and adds up what CPU each contender's took. */

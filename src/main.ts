@@ -4,7 +4,14 @@ import type { Hono } from "hono";
 import { sql } from "kysely";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import { findSync, readDestination, readSync, readWebhook } from "./configuration/store.ts";
+import {
+  destinationStamps,
+  findSync,
+  readDestination,
+  readSync,
+  readWebhook,
+  webhookStamps,
+} from "./configuration/store.ts";
 import { SubscriptionReader } from "./configuration/subscriptions.ts";
 import { autoDisableWebhook } from "./configuration/webhookSwitch.ts";
 import { createWebhookSender } from "./destinations/webhook.ts";
@@ -208,11 +215,13 @@ function startWorkers(
   const targets = {
     webhook: webhookTarget({
       readWebhook: (id) => readWebhook(db, box, id),
+      stamps: (ids) => webhookStamps(db, ids),
       ...pools,
       userAgent: WEBHOOK_USER_AGENT,
     }),
     destination: destinationTarget({
       readDestination: (id) => readDestination(db, box, id),
+      stamps: (ids) => destinationStamps(db, ids),
       database,
       connection,
       sender: createWebhookSender({ ...pools, version: VERSION }),

@@ -1,5 +1,5 @@
 /** Reads what is configured, with secrets decrypted, as the objects that the rest of Egret works with. */
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import {
   type Destination,
   endpointTls,
@@ -134,4 +134,19 @@ export async function readWebhook(db: Db, box: SecretBox, id: number): Promise<W
       ? {}
       : { tls: endpointTls.parse(JSON.parse(box.open(tlsPurpose(row.workspace_id, row.name), row.tls))) }),
   };
+}
+
+/** For each webhook that is there, what differs once it changed or its former secret ran out. */
+export async function webhookStamps(db: Db, ids: number[]): Promise<Map<number, string>> {
+  const { rows } = await sql<{ id: number; stamp: string }>`
+    select id, concat(xmin, previous_secret_until > now()) as stamp
+    from egret.webhooks where id = any(${ids})`.execute(db);
+  return new Map(rows.map(({ id, stamp }) => [id, stamp]));
+}
+
+/** For each destination that is there, what differs once it changed. */
+export async function destinationStamps(db: Db, ids: number[]): Promise<Map<number, string>> {
+  const { rows } = await sql<{ id: number; stamp: string }>`
+    select id, xmin::text as stamp from egret.destinations where id = any(${ids})`.execute(db);
+  return new Map(rows.map(({ id, stamp }) => [id, stamp]));
 }

@@ -70,14 +70,13 @@ async function purgeTable(
     return { table, rows: rows[0]?.rows ?? 0 };
   }
   let rows = 0;
-  while (signal?.aborted !== true) {
+  for (let gone = CHUNK_ROWS; gone === CHUNK_ROWS && signal?.aborted !== true; rows += gone) {
     const { rowCount } = await pool.query(
       `delete from ${table} where ctid = any(array(
          select ctid from ${table} where ${condition} order by run_id limit ${CHUNK_ROWS} for update skip locked))`,
       values,
     );
-    rows += rowCount ?? 0;
-    if ((rowCount ?? 0) < CHUNK_ROWS) break;
+    gone = rowCount ?? 0;
   }
   return { table, rows };
 }

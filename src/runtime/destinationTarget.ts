@@ -16,6 +16,8 @@ import { Settler } from "./settler.ts";
 export interface DestinationTargetOptions {
   /** Null when the destination was deleted. */
   readDestination(id: number): Promise<Destination | null>;
+  /** What differs when a destination changed, see recent.ts. */
+  stamps?: (ids: number[]) => Promise<Map<number, string>>;
   database: OpenDatabase;
   connection: LogConnection;
   sender: DestinationSender;
@@ -29,7 +31,7 @@ const MEMORY_MS = 500;
 /** The target that destinations are. */
 export function destinationTarget(options: DestinationTargetOptions): Target {
   const { readDestination, database, connection, sender, random = Math.random } = options;
-  const recent = remember(MEMORY_MS, readDestination);
+  const recent = remember({ ttlMs: MEMORY_MS, read: readDestination, stamps: options.stamps });
   const settler = new Settler(database, connection);
   const limits = new RateLimits();
   return {

@@ -1,17 +1,73 @@
-/** Remembers what was read for a moment, so that a busy worker does not read one row per attempt. */
+/** Remembers rows for a moment, so that a busy worker reads one when it changed and not once per attempt. */
 
-/** A reader that answers from memory what it read less than `ttlMs` ago; concurrent readers share one read. */
-export function remember<K, V>(ttlMs: number, read: (key: K) => Promise<V>): (key: K) => Promise<V> {
-  const entries = new Map<K, { until: number; value: Promise<V> }>();
-  return (key) => {
-    const now = Date.now();
-    const entry = entries.get(key);
-    if (entry !== undefined && entry.until > now) return entry.value;
-    // Memory stays bounded by the number of targets in use within one period (I10).
-    for (const [other, { until }] of entries) if (until <= now) entries.delete(other);
+export interface RememberOptions<K, V> {
+  /** A change shows in answers later than this, ms. */
+  ttlMs: number;
+  read(key: K): Promise<V>;
+  /**
+   * For each key something that differs whenever its row does, in one read for all: what did not change is not read
+   * again. A key that is missing has no row. Without this, every row is read again after `ttlMs`.
+   */
+  stamps?: ((keys: K[]) => Promise<Map<K, string>>) | undefined;
+}
+
+interface Entry<V> {
+  until: number;
+  stamp: string | null;
+  value: Promise<V>;
+  /** Asked for since the last look. */
+  isUsed: boolean;
+}
+
+/** A reader that answers from memory what was so less than `ttlMs` ago; concurrent readers share one read. */
+export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): (key: K) => Promise<V> {
+  const entries = new Map<K, Entry<V>>();
+  let looking: Promise<void> | null = null;
+
+  const readAnew = (key: K, stamp: string | null): Promise<V> => {
     const value = read(key);
-    entries.set(key, { until: now + ttlMs, value });
+    entries.set(key, { until: Date.now() + ttlMs, stamp, value, isUsed: true });
     value.catch(() => entries.delete(key));
     return value;
   };
+
+  /** Looks at all that is remembered at once; what nobody asked for since the last look is forgotten (I10). */
+  const look = async (stampsOf: NonNullable<typeof stamps>): Promise<void> => {
+    const now = Date.now();
+    for (const [key, entry] of entries) {
+      if (entry.until <= now && !entry.isUsed) entries.delete(key);
+      entry.isUsed = false;
+    }
+    const found = await stampsOf([...entries.keys()]);
+    for (const [key, entry] of entries) {
+      const stamp = found.get(key) ?? null;
+      if (entry.stamp === stamp) entry.until = now + ttlMs;
+      else await readAnew(key, stamp);
+    }
+  };
+
+  return async (key) => {
+    const entry = entries.get(key);
+    const isFresh = entry !== undefined && entry.until > Date.now();
+    if (isFresh) {
+      entry.isUsed = true;
+      return entry.value;
+    }
+    if (entry === undefined || stamps === undefined) {
+      if (stamps === undefined) forgetOld(entries);
+      // Without a stamp the next look reads it once more, and from then on only when it changed.
+      return readAnew(key, null);
+    }
+    entry.isUsed = true;
+    looking ??= look(stamps).finally(() => {
+      looking = null;
+    });
+    await looking;
+    return entries.get(key)?.value ?? readAnew(key, null);
+  };
+}
+
+function forgetOld(entries: Map<unknown, Entry<unknown>>): void {
+  const now = Date.now();
+  for (const [key, { until }] of entries) if (until <= now) entries.delete(key);
 }

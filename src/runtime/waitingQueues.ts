@@ -68,8 +68,12 @@ export class WaitingQueues {
 
   constructor(options: WaitingQueuesOptions) {
     this.#options = options;
-    const look = () => (this.#looking = this.#looking.then(() => this.#look()));
-    const probe = () => (this.#probing = this.#probing.then(() => this.#probe()));
+    const look = () => {
+      this.#looking = this.#looking.then(() => this.#look());
+    };
+    const probe = () => {
+      this.#probing = this.#probing.then(() => this.#probe());
+    };
     const timers = [setInterval(look, LOOK_EVERY_MS), setInterval(probe, PROBE_EVERY_MS)];
     this.#stops = [
       ...timers.map((timer) => () => clearInterval(timer)),
@@ -99,7 +103,7 @@ export class WaitingQueues {
     this.#isClosing = true;
     for (const stop of this.#stops) stop();
     await Promise.all([this.#looking, this.#probing]);
-    await Promise.all([...this.#queues.values()].map(({ work }) => work?.close()));
+    await Promise.all([...this.#queues.values()].map(async ({ work }) => work?.close()));
   }
 
   #open(target: TargetRef): Queue {

@@ -12,6 +12,8 @@ import { remember } from "./recent.ts";
 export interface WebhookTargetOptions {
   /** Null when the webhook was deleted. */
   readWebhook(id: number): Promise<Webhook | null>;
+  /** What differs when a webhook changed, see recent.ts. */
+  stamps?: (ids: number[]) => Promise<Map<number, string>>;
   dispatcher: Dispatcher;
   /** The pool of a webhook with TLS settings of its own. */
   dispatcherFor?: (tls: EndpointTls) => Dispatcher;
@@ -28,11 +30,12 @@ const MEMORY_MS = 500;
 /** The target that webhooks are. */
 export function webhookTarget({
   readWebhook,
+  stamps,
   userAgent,
   now = Date.now,
   ...pools
 }: WebhookTargetOptions): Target {
-  const recentWebhook = remember(MEMORY_MS, readWebhook);
+  const recentWebhook = remember({ ttlMs: MEMORY_MS, read: readWebhook, stamps });
   return {
     async bounds(targetId) {
       const webhook = await recentWebhook(targetId);

@@ -11,6 +11,7 @@ import {
   readSource,
   readSync,
   readWebhook,
+  webhookStamps,
 } from "../../src/configuration/store.ts";
 import { SubscriptionReader } from "../../src/configuration/subscriptions.ts";
 import { LIFECYCLE_EVENTS } from "../../src/domain/lifecycle.ts";
@@ -138,5 +139,21 @@ describe("the configuration store", () => {
     for (const answer of after) expect(await answer).not.toContain(failures);
     await sql`update egret.webhooks set enabled = true where id = ${failures}`.execute(database.db);
     expect(await ask()).toContain(failures);
+  });
+
+  test("has a stamp that changes with its row, and when its former secret runs out", async () => {
+    const [all, failures] = [await idOf("all"), await idOf("failures")];
+    const stamps = () => webhookStamps(database.db, [all, failures, 999]);
+    const before = await stamps();
+    expect([...before.keys()].sort()).toEqual([all, failures].sort());
+    expect(await stamps()).toEqual(before);
+    await sql`update egret.webhooks set previous_secret = secret, previous_secret_until = now() + interval '2 s'
+      where id = ${all}`.execute(database.db);
+    const overlapping = await stamps();
+    expect(overlapping.get(all)).not.toBe(before.get(all));
+    expect(overlapping.get(failures)).toBe(before.get(failures));
+    await expect
+      .poll(async () => (await stamps()).get(all), { timeout: 10_000 })
+      .not.toBe(overlapping.get(all));
   });
 });
