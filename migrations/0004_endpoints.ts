@@ -6,6 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     alter table egret.webhooks
       add column auto_disable_after_exhausted integer,
       add column disable_on_gone boolean not null default false,
+      add column honor_retry_after boolean not null default false,
       -- Set while it is disabled by anything but egret.yaml, which then goes on saying that it is enabled.
       add column disabled_at timestamptz,
       add column disabled_reason text,

@@ -113,6 +113,7 @@ export function itemsOfFile(
         enabled,
         auto_disable_after_exhausted: webhook.autoDisableAfterExhausted,
         disable_on_gone: webhook.disableOnGone,
+        honor_retry_after: webhook.honorRetryAfter,
       },
       secrets: tls === undefined ? {} : { tls },
     })),

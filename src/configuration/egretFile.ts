@@ -38,6 +38,7 @@ export interface EgretFile {
     enabled: boolean;
     autoDisableAfterExhausted: number | null;
     disableOnGone: boolean;
+    honorRetryAfter: boolean;
     tls?: EndpointTls | undefined;
   }[];
   /** Things to better that do not stop anything. */
@@ -212,6 +213,7 @@ function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
         enabled: webhook.enabled,
         autoDisableAfterExhausted: webhook.auto_disable_after_exhausted ?? null,
         disableOnGone: webhook.disable_on_gone,
+        honorRetryAfter: webhook.honor_retry_after,
         tls,
       }),
     ),

@@ -128,6 +128,12 @@ export const webhookSchema = z
       .optional()
       .describe("disable it after so many deliveries in a row that no attempt got through; left out: never"),
     disable_on_gone: z.boolean().default(false).describe("disable it when it answers 410 Gone"),
+    honor_retry_after: z
+      .boolean()
+      .default(false)
+      .describe(
+        "wait as long as its Retry-After asks, up to 15 minutes, when that is longer than the schedule",
+      ),
     tls: tlsSchema,
   })
   .describe("a subscriber to sync lifecycle events");

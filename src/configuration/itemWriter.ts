@@ -117,11 +117,18 @@ function columnsOf({ box, workspaceId, idOf }: ItemWriter, item: ConfigItem): Re
     case "sync":
       return syncColumns(settings, idOf);
     case "webhook": {
-      const { description, endpoint, events, enabled, auto_disable_after_exhausted, disable_on_gone } =
-        settings;
+      const {
+        description,
+        endpoint,
+        events,
+        enabled,
+        auto_disable_after_exhausted,
+        disable_on_gone,
+        honor_retry_after,
+      } = settings;
       const own = secrets["tls"];
       const tls = own === undefined ? null : box.seal(tlsPurpose(workspaceId, name), JSON.stringify(own));
-      const health = { auto_disable_after_exhausted, disable_on_gone };
+      const health = { auto_disable_after_exhausted, disable_on_gone, honor_retry_after };
       return { description, endpoint, events, enabled, tls, ...health };
     }
   }

@@ -128,6 +128,7 @@ export async function readWebhook(db: Db, box: SecretBox, id: number): Promise<W
     secret: box.open(purpose, row.secret),
     autoDisableAfterExhausted: row.auto_disable_after_exhausted,
     disableOnGone: row.disable_on_gone,
+    honorRetryAfter: row.honor_retry_after,
     previousSecret: overlaps && row.previous_secret !== null ? box.open(purpose, row.previous_secret) : null,
     paused: row.paused,
     ...(row.tls === null

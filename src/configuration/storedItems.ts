@@ -140,7 +140,8 @@ async function readWebhooks(
  */
 export function webhookItem(row: Selectable<WebhookTable>, secrets: StoredItem["secrets"]): StoredItem {
   const { id, version, name, description, endpoint, events, enabled } = row;
-  const { auto_disable_after_exhausted, disable_on_gone, disabled_at, disabled_reason } = row;
+  const { auto_disable_after_exhausted, disable_on_gone, honor_retry_after, disabled_at, disabled_reason } =
+    row;
   const isElsewhere = disabled_at !== null && disabled_reason !== null;
   return {
     kind: "webhook",
@@ -154,6 +155,7 @@ export function webhookItem(row: Selectable<WebhookTable>, secrets: StoredItem["
       enabled: enabled || isElsewhere,
       auto_disable_after_exhausted,
       disable_on_gone,
+      honor_retry_after,
     },
     secrets,
     ...(isElsewhere ? { disabled: { at: disabled_at, reason: disabled_reason } } : {}),

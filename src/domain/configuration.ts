@@ -118,6 +118,8 @@ export interface Webhook {
   autoDisableAfterExhausted?: number | null;
   /** Whether an answer of 410 disables it. */
   disableOnGone?: boolean;
+  /** Whether its Retry-After may lengthen a wait of the schedule. */
+  honorRetryAfter?: boolean;
   /** How its endpoint is reached by TLS; the key in it is as secret as the signing secret. */
   tls?: EndpointTls;
   /** Nothing is sent until it is resumed; what comes meanwhile waits. */

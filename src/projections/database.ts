@@ -70,6 +70,7 @@ export interface WebhookTable extends Configured {
   /** Null: never disabled for lost deliveries. */
   auto_disable_after_exhausted: number | null;
   disable_on_gone: Generated<boolean>;
+  honor_retry_after: Generated<boolean>;
   /** When and why it was disabled elsewhere than in egret.yaml; both null otherwise. */
   disabled_at: Timestamp | null;
   disabled_reason: "gone" | "exhausted" | "operator" | null;

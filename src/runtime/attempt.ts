@@ -12,11 +12,14 @@ export interface AttemptTiming {
 /** Outcome of one attempt; all but the exchange goes into the log as it is (I11). */
 export type AttemptOutcome = (AttemptTiming & RequestOutcome & { exchange?: Exchange }) | Dropped;
 
-/** What came of a request that was made. `statusMessage` may quote the target and stays out of the log. */
+/**
+ * What came of a request that was made. `statusMessage` may quote the target and stays out of the log. Of a failure,
+ * `delayMs` replaces the schedule's wait, and `atLeastMs` does where it is longer.
+ */
 export type RequestOutcome =
   | { kind: "accepted"; httpStatus: number }
   | { kind: "refused"; httpStatus: number; error: string; statusMessage: string }
-  | { kind: "failed"; httpStatus: number | null; error: string; delayMs?: number };
+  | { kind: "failed"; httpStatus: number | null; error: string; delayMs?: number; atLeastMs?: number };
 
 /** No request was made: nobody wants this delivery any more. */
 export interface Dropped {

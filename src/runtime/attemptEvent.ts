@@ -20,8 +20,7 @@ export function draftAttempt(
   actor: Actor,
   { outcome, attempt, nowMs }: MadeAttempt,
 ): { draft: Omit<EventDraft, "state">; decision: Decision } {
-  const fact = factOf(outcome, attempt);
-  const decision = decide(actor.snapshot, fact);
+  const { fact, decision } = decideOn(actor, outcome, attempt);
   const ids = {
     workspace_id: pending.workspace_id,
     target_kind: pending.target_kind,
@@ -58,6 +57,17 @@ export function draftAttempt(
     ...(request ?? { attempt: null, started_at: null, duration_ms: null, http_status: null, error: null }),
   };
   return draft("delivery.dead", data);
+}
+
+/** A wait that the target asked for replaces the schedule's where it is longer. */
+function decideOn(actor: Actor, outcome: AttemptOutcome, attempt: number) {
+  const fact = factOf(outcome, attempt);
+  const decision = decide(actor.snapshot, fact);
+  const asked = outcome.kind === "failed" ? (outcome.atLeastMs ?? 0) : 0;
+  if (fact.type !== "attempt.failed" || decision.delayMs === null || asked <= decision.delayMs)
+    return { fact, decision };
+  const longer = { ...fact, delayMs: asked };
+  return { fact: longer, decision: decide(actor.snapshot, longer) };
 }
 
 function factOf(outcome: AttemptOutcome, attempt: number): DeliveryFact {

@@ -1,9 +1,10 @@
 /** Sends lifecycle events to webhooks: the stored payload, signed at the moment of sending with the current secret. */
 import type { Dispatcher } from "undici";
 import { dispatcherOf } from "../destinations/destination.ts";
-import { post } from "../destinations/httpPost.ts";
+import { type HttpResult, post } from "../destinations/httpPost.ts";
 import type { EndpointTls, Webhook } from "../domain/configuration.ts";
 import { LogCorrupt } from "../domain/errors.ts";
+import { MAX_RETRY_AFTER_MS, parseRetryAfter } from "../domain/retryPolicy.ts";
 import { signBody, signStandardWebhook } from "../security/signature.ts";
 import type { AttemptOutcome, Target } from "./attempt.ts";
 import type { PendingData } from "./deliveryActor.ts";
@@ -55,21 +56,29 @@ export function webhookTarget({
         timeoutMs: pending.timeout_ms,
         dispatcher: dispatcherOf(pools, webhook.tls),
       });
-      return outcomeOf(answer);
+      return outcomeOf(answer, webhook.honorRetryAfter === true);
     },
     // Nobody waits for a lifecycle event: the outcome never affects the run (behaviour.md 6.9).
     settle: async () => undefined,
   };
 }
 
-function outcomeOf(answer: Awaited<ReturnType<typeof post>>): AttemptOutcome {
+function outcomeOf(answer: HttpResult, honorsRetryAfter: boolean): AttemptOutcome {
   const { startedAt, durationMs, exchange } = answer;
   const timing = { startedAt, durationMs, exchange };
   if (answer.kind === "failed") return { kind: "failed", httpStatus: null, error: answer.error, ...timing };
   const { httpStatus } = answer;
   if (httpStatus >= 200 && httpStatus < 300) return { kind: "accepted", httpStatus, ...timing };
   // Every answer but 2xx is tried again by the schedule, redirects and 410 included (behaviour.md 6.6, 6.7).
-  return { kind: "failed", httpStatus, error: `HTTP ${httpStatus}`, ...timing };
+  const failed = { kind: "failed", httpStatus, error: `HTTP ${httpStatus}`, ...timing } as const;
+  const asked = honorsRetryAfter
+    ? parseRetryAfter(firstValue(answer.headers["retry-after"]), new Date())
+    : null;
+  return asked === null ? failed : { ...failed, atLeastMs: Math.min(asked, MAX_RETRY_AFTER_MS) };
+}
+
+function firstValue(header: string | string[] | undefined): string | null {
+  return (Array.isArray(header) ? header[0] : header) ?? null;
 }
 
 /**

@@ -59,7 +59,7 @@ syncs:
   everything: { table: public.airports, source: warehouse, destination: ops_hook, operation: upsert, key: iata }
 webhooks:
   pager: { description: failures, endpoint: https://pager.example/in, events: [sync.failed, sync.started] }
-  all: { endpoint: https://all.example/in, enabled: false, auto_disable_after_exhausted: 3, disable_on_gone: true }
+  all: { endpoint: https://all.example/in, enabled: false, auto_disable_after_exhausted: 3, disable_on_gone: true, honor_retry_after: true }
 `);
     expect(file).toMatchObject({
       workspace: "demo",
@@ -106,6 +106,7 @@ webhooks:
         enabled: true,
         autoDisableAfterExhausted: null,
         disableOnGone: false,
+        honorRetryAfter: false,
       },
       {
         name: "all",
@@ -115,6 +116,7 @@ webhooks:
         enabled: false,
         autoDisableAfterExhausted: 3,
         disableOnGone: true,
+        honorRetryAfter: true,
       },
     ]);
   });

@@ -59,6 +59,7 @@ describe("disabling by itself", () => {
     expect(await readWebhook(db, box, id)).toMatchObject({
       autoDisableAfterExhausted: 3,
       disableOnGone: true,
+      honorRetryAfter: false,
     });
     const disabled = await autoDisableWebhook(db, id, { reason: "gone", exhaustedInARow: 0 });
     expect(disabled).toEqual({ configVersion: 2, reason: "gone" });

@@ -138,6 +138,27 @@ describe("a lifecycle delivery", () => {
     ).toEqual([4_000, 8_000, 16_000, 32_000, 64_000]);
   });
 
+  test.each([
+    ["a longer wait", "90", true, 90_000],
+    ["a shorter wait", "1", true, 4_000],
+    ["a wait of days", "900000", true, 900_000],
+    ["what is no time", "soon", true, 4_000],
+    ["a longer wait without the webhook's consent", "90", false, 4_000],
+  ])(
+    "waits, when the webhook asks for %s in Retry-After, as it should",
+    async (_what, asked, honors, delayMs) => {
+      webhooks.set(14, hook({ honorRetryAfter: honors }));
+      receiver.behave({ status: 429, headers: { "retry-after": asked } });
+      const data = await newDelivery();
+      await advance(worker, data);
+      const last = (await historyOf(data)).at(-1);
+      expect(last?.data).toMatchObject({ delay_ms: delayMs, http_status: 429 });
+      expect(await worker.advance(await log.load(deliveryAggregate(data)))).toMatchObject({
+        result: { kind: "again", delayMs },
+      });
+    },
+  );
+
   test("I6: a wake-up that comes early sends nothing and waits for the rest", async () => {
     receiver.behave({ status: 500 });
     const data = await newDelivery();
