@@ -31,7 +31,10 @@ const OLD_RUNS = {
 } as const;
 const OLD_COMMANDS = "run_id < $1 and run_id <> all($2::bigint[])";
 
-/** Deletes in bounded chunks; a run that still has its sync keeps everything, however old it is. */
+/**
+ * Deletes in bounded chunks; a run that still has its sync keeps everything, however old it is.
+ * @throws the signal's reason between two chunks.
+ */
 export async function purgeRuns(pool: pg.Pool, purge: RunPurge): Promise<PurgedRows[]> {
   const { rows: active } = await pool.query<{ id: number }>(
     "select active_run_id as id from egret.sync_states where active_run_id is not null",
@@ -70,13 +73,16 @@ async function purgeTable(
     return { table, rows: rows[0]?.rows ?? 0 };
   }
   let rows = 0;
-  for (let gone = CHUNK_ROWS; gone === CHUNK_ROWS && signal?.aborted !== true; rows += gone) {
+  let gone: number;
+  do {
+    signal?.throwIfAborted();
     const { rowCount } = await pool.query(
       `delete from ${table} where ctid = any(array(
          select ctid from ${table} where ${condition} order by run_id limit ${CHUNK_ROWS} for update skip locked))`,
       values,
     );
     gone = rowCount ?? 0;
-  }
+    rows += gone;
+  } while (gone === CHUNK_ROWS);
   return { table, rows };
 }

@@ -49,6 +49,11 @@ export async function tryLeadRetention(client: pg.ClientBase): Promise<boolean> 
   return rows[0]?.leads === true;
 }
 
+/** Lets others purge; the end of the session does it too, a moment later. */
+export async function unleadRetention(client: pg.ClientBase): Promise<void> {
+  await client.query("select pg_advisory_unlock($1, $2)", [CLASS, RETENTION]);
+}
+
 /** Waits until this transaction alone may make days of exchanges. */
 export async function lockExchangeDays(client: pg.ClientBase): Promise<void> {
   await client.query("select pg_advisory_xact_lock($1, $2)", [CLASS, EXCHANGE_DAYS]);

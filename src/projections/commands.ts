@@ -1,7 +1,8 @@
 /** Read model of refused commands; accepted ones live on as the run they caused. */
 import type { Kysely, Selectable } from "kysely";
 import type { StoredEvent } from "../domain/event.ts";
-import type { Database, RefusedCommandReadModel } from "./database.ts";
+import type { Database } from "./database.ts";
+import type { RefusedCommandReadModel } from "./readModelTables.ts";
 import { type ReadModelWriter, type Table, writeRows } from "./tableWriter.ts";
 
 /** A refused command as the read model has it. */

@@ -1,7 +1,8 @@
 /** Read model of configuration changes: who changed what and when, for auditors. */
 import type { Kysely, Selectable } from "kysely";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
-import type { ConfigChangeReadModel, Database } from "./database.ts";
+import type { Database } from "./database.ts";
+import type { ConfigChangeReadModel } from "./readModelTables.ts";
 import { type ReadModelWriter, type Table, writeRows } from "./tableWriter.ts";
 
 /** A configuration change as the read model has it. */

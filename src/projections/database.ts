@@ -4,6 +4,18 @@ import pg from "pg";
 import type { Mapping } from "../domain/configuration.ts";
 import { toError, Unavailable } from "../domain/errors.ts";
 import type { ReplayWanted } from "../domain/replay.ts";
+import type { ExchangeTable } from "./exchangeDays.ts";
+import type {
+  AttemptReadModel,
+  BatchReadModel,
+  ConfigChangeReadModel,
+  DeliveryReadModel,
+  EndpointReadModel,
+  RefusedCommandReadModel,
+  RunReadModel,
+  SyncReadModel,
+  WebhookReadModel,
+} from "./readModelTables.ts";
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -166,177 +178,10 @@ export type ReplayCursor = { created_at: string; id: string } | { sequence: numb
 /** A delivery by its webhook and id, or an event by its sequence in the runs stream. */
 export type ReplayItem = { target_id: number; id: string } | { sequence: number };
 
-export interface ExchangeTable {
-  target_kind: "webhook" | "destination";
-  target_id: number;
-  delivery_id: string;
-  attempt: number;
-  started_at: Timestamp;
-  request_headers: Json<Record<string, string>>;
-  response_headers: Json<Record<string, string | string[]>> | null;
-  response_body: string | null;
-  dns_ms: number | null;
-  connect_ms: number | null;
-  tls_ms: number | null;
-  first_byte_ms: number | null;
-  total_ms: number;
-}
-
 export interface CheckpointTable {
   stream: string;
   last_sequence: number;
   stream_created: Timestamp;
-}
-
-export interface RunReadModel {
-  id: number;
-  workspace_id: number;
-  sync_id: number;
-  sync_name: string;
-  command_id: string;
-  status: "queued" | "working" | "completed" | "failed";
-  state: string;
-  version: number;
-  trigger_tag: string;
-  trigger_detail: string;
-  destination_id: number | null;
-  full_sync: boolean;
-  full_sync_reasons: string[];
-  canceled: boolean;
-  source_record_count: number | null;
-  source_record_updates: number | null;
-  source_record_deletes: number | null;
-  source_record_invalids: number | null;
-  batches: number | null;
-  records_processed: number | null;
-  records_updated: number | null;
-  records_failed: number | null;
-  error_code: string | null;
-  error_message: string | null;
-  error_detail: string | null;
-  created_at: Timestamp;
-  started_at: Timestamp | null;
-  completed_at: Timestamp | null;
-  updated_at: Timestamp;
-}
-
-export interface DeliveryReadModel {
-  id: string;
-  workspace_id: number;
-  target_kind: "webhook" | "destination";
-  target_id: number;
-  sync_id: number;
-  run_id: number;
-  event: string | null;
-  event_id: string | null;
-  records: number;
-  payload: string | null;
-  payload_sha256: string;
-  state: "pending" | "retrying" | "delivered" | "dead";
-  version: number;
-  attempts: number;
-  http_status: number | null;
-  error: string | null;
-  death_reason: string | null;
-  next_attempt_at: Timestamp | null;
-  created_at: Timestamp;
-  updated_at: Timestamp;
-  ended_at: Timestamp | null;
-  redeliveries: Generated<number>;
-}
-
-export interface AttemptReadModel {
-  run_id: number;
-  target_kind: "webhook" | "destination";
-  target_id: number;
-  delivery_id: string;
-  attempt: number;
-  started_at: Timestamp;
-  duration_ms: number;
-  http_status: number | null;
-  error: string | null;
-}
-
-export interface BatchReadModel {
-  run_id: number;
-  batch_no: number;
-  delivery_id: string;
-  destination_id: number;
-  records: number;
-  payload_sha256: string;
-  state: DeliveryReadModel["state"];
-  attempts: number;
-  http_status: number | null;
-  error: string | null;
-  created_at: Timestamp;
-  ended_at: Timestamp | null;
-}
-
-export interface SyncReadModel {
-  id: number;
-  workspace_id: number;
-  name: string;
-  settings: Json<Record<string, unknown>>;
-  status: "ready" | "up to date" | "failing";
-  last_run_id: number | null;
-  last_run_at: Timestamp | null;
-  deleted: Generated<boolean>;
-  created_at: Timestamp;
-  updated_at: Timestamp;
-}
-
-export interface WebhookReadModel {
-  id: number;
-  workspace_id: number;
-  name: string;
-  settings: Json<Record<string, unknown>>;
-  last_success_at: Timestamp | null;
-  last_failure_at: Timestamp | null;
-  deleted: Generated<boolean>;
-  created_at: Timestamp;
-  updated_at: Timestamp;
-}
-
-export interface EndpointReadModel {
-  target_kind: "webhook" | "destination";
-  target_id: number;
-  workspace_id: number;
-  state: "healthy" | "failing" | "open" | "probing" | "disabled";
-  version: number;
-  /** The first failure of the outage that is going on; null when healthy. */
-  since: Timestamp | null;
-  consecutive_failures: number;
-  last_error: string | null;
-  last_http_status: number | null;
-  next_probe_at: Timestamp | null;
-  /** Why it is disabled. */
-  reason: string | null;
-  /** How often it stopped being healthy. */
-  outages: number;
-  updated_at: Timestamp;
-}
-
-export interface ConfigChangeReadModel {
-  event_id: string;
-  workspace_id: number;
-  kind: string;
-  object_id: number;
-  change: "created" | "updated" | "deleted";
-  version: number;
-  name: string;
-  actor: string;
-  settings: Json<Record<string, unknown>>;
-  occurred_at: Timestamp;
-}
-
-export interface RefusedCommandReadModel {
-  command_id: string;
-  workspace_id: number;
-  subject: string;
-  code: string;
-  message: string;
-  run_id: number | null;
-  occurred_at: Timestamp;
 }
 
 /** Every table, by the name that stands in SQL. */

@@ -1,7 +1,7 @@
 /** Read model of deliveries: one row per payload for one target, with one row per attempt beside it. */
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { StoredEvent } from "../domain/event.ts";
-import type { AttemptReadModel, Database, DeliveryReadModel } from "./database.ts";
+import type { Database } from "./database.ts";
 import {
   type AttemptRow,
   type DeliveryChange,
@@ -9,6 +9,7 @@ import {
   deliveryKey,
   foldDeliveries,
 } from "./deliveryFold.ts";
+import type { AttemptReadModel, DeliveryReadModel } from "./readModelTables.ts";
 import { listRunRanges, makeRunPartitions, partitionName, type RunRange, rangeOf } from "./runPartitions.ts";
 import {
   columnArrays,

@@ -1,6 +1,6 @@
 /** What a batch of delivery events adds up to: rows to insert, changes to rows that exist, and attempts. No I/O. */
 import type { AnyEvent, EgretEvent, StoredEvent } from "../domain/event.ts";
-import type { AttemptReadModel, DeliveryReadModel } from "./database.ts";
+import type { AttemptReadModel, DeliveryReadModel } from "./readModelTables.ts";
 
 /** Events of a delivery's own history. */
 export type DeliveryEvent = Extract<AnyEvent, { type: `delivery.${string}` }>;

@@ -1,7 +1,8 @@
 /** Read model of endpoints: the health of each target that was ever seen failing. */
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
-import type { Database, EndpointReadModel } from "./database.ts";
+import type { Database } from "./database.ts";
+import type { EndpointReadModel } from "./readModelTables.ts";
 import { columnArrays, type ReadModelWriter, type Table, tableName, writeRows } from "./tableWriter.ts";
 
 /** The health of a target as the read model has it. */

@@ -1,6 +1,23 @@
-/** The days of exchanges as partitions: named, listed, and made by whoever needs one first. */
+/** The table of exchanges and its days as partitions: named, listed, and made by whoever needs one first. */
 import type pg from "pg";
 import { lockExchangeDays } from "./advisoryLocks.ts";
+
+/** Exchanges as Kysely reads them; they are written by COPY. */
+export interface ExchangeTable {
+  target_kind: "webhook" | "destination";
+  target_id: number;
+  delivery_id: string;
+  attempt: number;
+  started_at: Date;
+  request_headers: Record<string, string>;
+  response_headers: Record<string, string | string[]> | null;
+  response_body: string | null;
+  dns_ms: number | null;
+  connect_ms: number | null;
+  tls_ms: number | null;
+  first_byte_ms: number | null;
+  total_ms: number;
+}
 
 const DAY_MS = 86_400_000;
 

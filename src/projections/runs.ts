@@ -1,7 +1,8 @@
 /** Read model of runs: one row per execution of a sync. */
 import type { Kysely, Selectable } from "kysely";
 import type { AnyEvent, EgretEvent, StoredEvent } from "../domain/event.ts";
-import type { Database, RunReadModel } from "./database.ts";
+import type { Database } from "./database.ts";
+import type { RunReadModel } from "./readModelTables.ts";
 import { loadRows, type ReadModelWriter, type Table, writeRows } from "./tableWriter.ts";
 
 /** A run as the read model has it. */

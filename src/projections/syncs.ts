@@ -2,7 +2,8 @@
 import type { Kysely, Selectable } from "kysely";
 import type { AnyEvent, EgretEvent, StoredEvent } from "../domain/event.ts";
 import { type ConfigEvent, isConfigEvent } from "./configChanges.ts";
-import type { Database, SyncReadModel } from "./database.ts";
+import type { Database } from "./database.ts";
+import type { SyncReadModel } from "./readModelTables.ts";
 import { loadRows, type ReadModelWriter, type Table, writeRows } from "./tableWriter.ts";
 
 /** A sync as the read model has it. */

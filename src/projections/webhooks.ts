@@ -7,8 +7,9 @@
 import type { Kysely, Selectable } from "kysely";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
 import { isConfigEvent } from "./configChanges.ts";
-import type { Database, WebhookReadModel } from "./database.ts";
+import type { Database } from "./database.ts";
 import { isDeliveryEvent } from "./deliveryFold.ts";
+import type { WebhookReadModel } from "./readModelTables.ts";
 import { columnArrays, type ReadModelWriter, type Table, tableName, unnestRows } from "./tableWriter.ts";
 
 /** A webhook as the read model has it; `deleted` also while only its deliveries are known. */

@@ -1,7 +1,7 @@
 /** Retention: each hour one process drops what is older than the settings say, by whole partitions where there are many rows. */
 import { toError } from "../domain/errors.ts";
 import { purgeRuns } from "../engine/purge.ts";
-import { tryLeadRetention } from "../projections/advisoryLocks.ts";
+import { tryLeadRetention, unleadRetention } from "../projections/advisoryLocks.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import { dayOf, makeExchangeDays } from "../projections/exchangeDays.ts";
 import {
@@ -50,8 +50,12 @@ export async function applyRetention(options: RetentionOptions): Promise<Retenti
   const { database, rules, isDryRun = false, signal } = options;
   const nowMs = (options.now ?? Date.now)();
   const client = await database.pool.connect();
+  let isHealthy = false;
   try {
-    if (!isDryRun && !(await tryLeadRetention(client))) return null;
+    if (!isDryRun && !(await tryLeadRetention(client))) {
+      isHealthy = true;
+      return null;
+    }
     // Ahead of midnight, so that no worker has to make the day in the middle of its work.
     if (!isDryRun && rules.exchangeDays > 0) {
       await makeExchangeDays(client, [dayOf(nowMs), dayOf(nowMs) + 1]);
@@ -67,10 +71,12 @@ export async function applyRetention(options: RetentionOptions): Promise<Retenti
       isDryRun,
       ...(signal && { signal }),
     });
+    if (!isDryRun) await unleadRetention(client);
+    isHealthy = true;
     return { partitions, rows: purged.filter(({ rows }) => rows > 0) };
   } finally {
-    // Ending the session is what gives the lead up.
-    client.release(true);
+    // Ending the session gives the lead up whatever happened.
+    client.release(!isHealthy);
   }
 }
 
@@ -102,7 +108,7 @@ export function startRetention(
       try {
         tell(logger, await applyRetention({ ...what, signal: stopping.signal }));
       } catch (error) {
-        logger.warn({ err: toError(error) }, "retention.failed");
+        if (!stopping.signal.aborted) logger.warn({ err: toError(error) }, "retention.failed");
       }
       await pause(intervalMs, stopping.signal);
     }

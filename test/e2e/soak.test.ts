@@ -15,7 +15,7 @@ const OPTIONS: SoakOptions = {
   failing: 0.2,
   hanging: 0.05,
   secondsBetweenKills: 3,
-  mostKills: 3,
+  kills: 3,
   ratePerSecond: 150,
   outstanding: 1_000,
   concurrency: 100,

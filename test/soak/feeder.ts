@@ -14,8 +14,8 @@ export interface Fed {
 export interface Feed {
   log: EventLog;
   plan: readonly Planned[];
-  /** `ended` tells how many deliveries have ended by now. */
-  bounds: SoakOptions & { ended(): number };
+  /** `ended` tells how many deliveries have ended by now, `mayExist` how many may have been created. */
+  bounds: SoakOptions & { ended(): number; mayExist(): number };
   webhookIds: readonly number[];
   /** Counted up as they are created. */
   fed: Fed;
@@ -33,7 +33,7 @@ export async function feed({ log, plan, bounds, webhookIds, fed, signal }: Feed)
   const allowed = () => {
     const elapsed = (Date.now() - beganAt) / 1_000;
     const byRate = bounds.ratePerSecond === null ? plan.length : Math.ceil(elapsed * bounds.ratePerSecond);
-    return Math.min(byRate, bounds.ended() + bounds.outstanding);
+    return Math.min(byRate, bounds.mayExist(), bounds.ended() + bounds.outstanding);
   };
   let next = 0;
   const lane = async () => {

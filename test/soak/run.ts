@@ -16,7 +16,7 @@ Deliveries to webhooks that answer badly, while workers and servers are killed w
   --deliveries <n>             deliveries in all; 100000
   --targets <n>                webhooks, of which one is dead; 100
   --seconds-between-kills <s>  5
-  --kills <n>                  kills at most; no bound
+  --kills <n>                  kills in all, spread over the feed; as many as there is time for
   --schedule <s,s,…>           seconds before each retry; 4,8,16,32,64
   --timeout <s>                seconds that a receiver has to answer; 10
   --rate <n>                   deliveries created per second at most; no bound
@@ -81,7 +81,7 @@ function readInvocation(): Invocation | null {
       failing: 0.2,
       hanging: 0.05,
       secondsBetweenKills: positive("seconds-between-kills", values["seconds-between-kills"]),
-      mostKills: values.kills === undefined ? null : Number(values.kills),
+      kills: values.kills === undefined ? null : Number(values.kills),
       ratePerSecond: values.rate === undefined ? null : positive("rate", values.rate),
       outstanding: whole("outstanding"),
       concurrency: whole("concurrency"),

@@ -185,7 +185,7 @@ class Soak {
       this.#counts[type === "delivery.dead" ? "dead" : "delivered"] += 1;
       this.#lastEndAt = Date.now();
     });
-    const bounds = { ...options, ended: () => this.#ended };
+    const bounds = { ...options, ended: () => this.#ended, mayExist: () => this.#mayExist() };
     const feeding = feed({ log, plan: this.#plan, bounds, webhookIds, fed: this.#fed, signal: either });
     try {
       await Promise.race([this.#disturb(signal), feeding.then(() => new Promise<never>(() => undefined))]);
@@ -201,6 +201,13 @@ class Soak {
     const crashes = [...processes.kills, ...this.#serverCrashes].sort((a, b) => a.fromMs - b.fromMs);
     const { surprises } = processes;
     return { ...evidence, options, plan: this.#plan, crashes, surprises, seconds };
+  }
+
+  /** Where so many kills are asked for, each comes while there is still something to feed: the feed waits for it. */
+  #mayExist(): number {
+    const { options, processes } = this.#parts;
+    if (options.kills === null) return this.#plan.length;
+    return Math.ceil((this.#plan.length * (processes.kills.length + 1)) / (options.kills + 1));
   }
 
   /** Kills what is to be killed until everything has ended, or nothing ends any more. */
@@ -229,8 +236,7 @@ class Soak {
   async #killWorker(): Promise<void> {
     const { options, processes } = this.#parts;
     const { kills } = processes;
-    if (Date.now() < this.#nextKillAt || kills.length >= (options.mostKills ?? Number.POSITIVE_INFINITY))
-      return;
+    if (Date.now() < this.#nextKillAt || kills.length >= (options.kills ?? Number.POSITIVE_INFINITY)) return;
     // The other one is to have taken over: on a machine where starting takes long there would be nobody left.
     if (processes.ready < PROCESSES) return;
     const first = kills.length % FIRST_GOES_EVERY === FIRST_GOES_EVERY - 1;

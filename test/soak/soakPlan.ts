@@ -20,8 +20,8 @@ export interface SoakOptions {
   failing: number;
   hanging: number;
   secondsBetweenKills: number;
-  /** Null for as many as there is time for. */
-  mostKills: number | null;
+  /** Exactly so many; null for as many as there is time for. */
+  kills: number | null;
   /** Deliveries created per second at most; null for no bound but the next one. */
   ratePerSecond: number | null;
   /** Deliveries that have not ended, at most. */
