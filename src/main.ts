@@ -26,6 +26,7 @@ import { follow } from "./log/follow.ts";
 import { type LogLimits, Topology } from "./log/topology.ts";
 import { type OpenDatabase, openDatabase, pingDatabase } from "./projections/database.ts";
 import type { EventSource } from "./projections/eventSource.ts";
+import { ExchangeStore } from "./projections/exchangeStore.ts";
 import { migrateToLatest } from "./projections/migrate.ts";
 import { startProjector } from "./projections/projector.ts";
 import { Releases } from "./releases.ts";
@@ -227,6 +228,9 @@ function startWorkers(
       sender: createWebhookSender({ ...pools, version: VERSION }),
     }),
   };
+  const keepsExchanges = (settings.exchangeRetentionDays ?? DEFAULT_EXCHANGE_DAYS) > 0;
+  const exchanges = keepsExchanges ? new ExchangeStore({ pool: database.pool, log: logger }) : undefined;
+  if (exchanges !== undefined) releases.push(() => exchanges.close());
   const circuit = new EndpointHealth({
     log,
     connection,
@@ -237,6 +241,7 @@ function startWorkers(
   const deliveries = startDeliveryLanes({
     tracing,
     circuit,
+    exchanges,
     metrics: new DeliveryMetrics(registry),
     connection,
     log,

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { LogCorrupt, VersionConflict } from "../domain/errors.ts";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
 import type { EventLog } from "../log/eventLog.ts";
+import type { ExchangeStore } from "../projections/exchangeStore.ts";
 import { type Actor, hasEnded, record, replay } from "./actor.ts";
 import type { AttemptOutcome, Target } from "./attempt.ts";
 import { canonicalLine, draftAttempt, endingOf } from "./attemptEvent.ts";
@@ -21,6 +22,8 @@ export interface DeliveryWorkerOptions {
   logger: Logger;
   metrics: DeliveryMetrics;
   tracing?: Tracing;
+  /** Takes what was said on the wire, beside the way: nobody waits for it. */
+  exchanges?: Pick<ExchangeStore, "add"> | undefined;
   now?: () => number;
 }
 
@@ -46,11 +49,13 @@ export class DeliveryWorker {
   readonly #logger: Logger;
   readonly #metrics: DeliveryMetrics;
   readonly #tracing: Tracing;
+  readonly #exchanges: Pick<ExchangeStore, "add"> | undefined;
   readonly #now: () => number;
 
-  constructor({ log, targets, logger, metrics, tracing, now }: DeliveryWorkerOptions) {
+  constructor({ log, targets, logger, metrics, tracing, exchanges, now }: DeliveryWorkerOptions) {
     this.#metrics = metrics;
     this.#tracing = tracing ?? NO_TRACING;
+    this.#exchanges = exchanges;
     this.#log = log;
     this.#targets = targets;
     // The line of an attempt has known fields and no secret: redacting it would cost as much as signing and sending.
@@ -94,6 +99,7 @@ export class DeliveryWorker {
     const done = this.#metrics.begin(pending.target_kind);
     const span = this.#tracing.attempt(actor.first.traceparent, pending, attempt);
     const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt, span).finally(done);
+    this.#keepExchange(pending, attempt, outcome);
     const { draft, decision } = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
     draft.traceparent = span.traceparent;
     const next = await record(this.#log, actor, { decision, draft });
@@ -109,6 +115,13 @@ export class DeliveryWorker {
     }
     await this.#settle(pending, next.event, outcome);
     return { result: { kind: "done" }, made };
+  }
+
+  #keepExchange(pending: PendingData, attempt: number, outcome: AttemptOutcome): void {
+    if (outcome.kind === "dropped" || outcome.exchange === undefined) return;
+    const { target_kind: targetKind, target_id: targetId, delivery_id: deliveryId } = pending;
+    const { startedAt, exchange } = outcome;
+    this.#exchanges?.add({ targetKind, targetId, deliveryId, attempt, startedAt, exchange });
   }
 
   async #settle(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Promise<void> {

@@ -19,6 +19,7 @@ const NAMES = [
   "audit",
   "listen",
   "projections",
+  "retention",
   "migrate",
   "doctor",
 ];
