@@ -39,6 +39,8 @@ export interface Arena {
 }
 
 const PATIENCE_MS = 180_000;
+/** Our log acknowledges an append before it is flushed, so a peer's commit need not wait for the disk either. */
+const SAME_PROMISE = "-c synchronous_commit=off";
 const POLL_MS = 20;
 
 /** Egret: its clock stops when the last `delivery.delivered` stands in the read model. */
@@ -110,8 +112,9 @@ export async function peerContender(
   servers: BenchServers,
   { egret, sink, releases }: Omit<Arena, "feed">,
 ): Promise<Contender> {
+  const databaseUrl = await servers.createDatabase();
   const settings: PeerSettings = {
-    databaseUrl: await servers.createDatabase(),
+    databaseUrl: `${databaseUrl}?options=${encodeURIComponent(SAME_PROMISE)}`,
     sinkUrl: sink.url,
     webhooks: egret.webhooks,
     concurrency: WORKER_CONCURRENCY,

@@ -5,8 +5,8 @@ import type { Job, Peer, PeerSettings } from "./peer.ts";
 import { openSender } from "./sender.ts";
 
 const QUEUE = "deliveries";
-/** Quickest of 1, 2, 4, 5, 10 and 20 workers that share the concurrency, each with its part of it as batch size. */
-const WORKERS = 4;
+/** Quickest of 1, 2, 4 and 10 workers that share the concurrency, each with its part of it as batch size. */
+const WORKERS = 1;
 const INSERT_AT_ONCE = 5_000;
 
 /** Opens it; its own upkeep is off, since a round is shorter than any of its intervals. */

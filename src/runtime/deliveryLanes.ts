@@ -11,7 +11,7 @@ import { CONSUMERS } from "../log/topology.ts";
 import { targetName, WaitingRoom } from "../log/waitingRoom.ts";
 import type { Circuit } from "./circuit.ts";
 import { deliveryAggregate } from "./deliveryActor.ts";
-import { DeliveryLines, type Line } from "./deliveryLines.ts";
+import { DeliveryLines, type Line, RELIEVE_EVERY_MS } from "./deliveryLines.ts";
 import { DeliveryWorker, type DeliveryWorkerOptions, type MadeHere } from "./deliveryWorker.ts";
 import { type DeliveryWork, WaitingQueues } from "./waitingQueues.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
@@ -25,8 +25,6 @@ export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
 
 /** Work items held per place: enough that pulls are large, few enough that memory stays small (I10). */
 const HELD_PER_PLACE = 8;
-/** How often it is looked whether room is short, ms. */
-const RELIEVE_EVERY_MS = 100;
 /** No target has more than this share of the process. */
 const LARGEST_SHARE = 0.5;
 /** An item that cannot go after all is asked for again after this, ms. */

@@ -26,6 +26,8 @@ interface Waiter extends Turn {
 const ON_TIME_MS = 500;
 /** One pick in so many is a late retry's, or first attempts without end would starve it. */
 const LATE_EVERY = 4;
+/** How often it has to be looked whether room is short, ms. */
+export const RELIEVE_EVERY_MS = 100;
 /** A line that takes longer than this to work off is moved elsewhere when room is short, ms. */
 const LONGEST_LINE_MS = 1_000;
 /** A target that answers sooner than this is not what its line waits for: this process has more to do than it can, ms. */
@@ -36,6 +38,10 @@ const PATIENCE_MS = 1_000;
 const MOST_GIVEN_BACK = 20;
 /** Weight of the newest duration in a line's average. */
 const NEWEST = 0.2;
+/** So much the quickest answer is forgotten with each slower one: after some twenty, what was quick once is not. */
+const FORGETTING = 1.25;
+/** When `relieve` comes later than this after its time, this process is what everybody waits for, ms. */
+const OWN_DELAY_MS = 100;
 
 /** Those who wait for one target, and how quick it has been. */
 export class Line {
@@ -50,6 +56,7 @@ export class Line {
   isInRing = false;
   #picks = 0;
   #averageMs = 0;
+  #quickestMs = 0;
   #lastEndMs = 0;
 
   get length(): number {
@@ -69,12 +76,16 @@ export class Line {
     this.inFlight -= 1;
     this.#lastEndMs = nowMs;
     this.#averageMs += (durationMs - this.#averageMs) * (this.#averageMs === 0 ? 1 : NEWEST);
+    // A busy process makes all answers look slow, but not the quickest of them.
+    this.#quickestMs = Math.min(durationMs, this.#quickestMs * FORGETTING + 1);
   }
 
   /** The target is slow, and the last of the line would wait long: one that answers nothing counts by its silence. */
   isStuck(nowMs: number): boolean {
-    const eachMs = Math.max(this.#averageMs, nowMs - this.#lastEndMs);
-    return !this.hasRoom && eachMs >= SLOW_MS && (this.length * eachMs) / this.pace.limit >= LONGEST_LINE_MS;
+    const silentMs = nowMs - this.#lastEndMs;
+    const eachMs = Math.max(this.#averageMs, silentMs);
+    const isSlow = Math.max(this.#quickestMs, silentMs) >= SLOW_MS;
+    return !this.hasRoom && isSlow && (this.length * eachMs) / this.pace.limit >= LONGEST_LINE_MS;
   }
 
   /** Retries on time first, then first attempts, then late retries. */
@@ -117,6 +128,7 @@ export class DeliveryLines {
   readonly #places = new Set<Place>();
   readonly #mostPlaces: number;
   #free: number;
+  #relievedMs = 0;
   #waiting = 0;
   #isClosed = false;
 
@@ -194,7 +206,7 @@ export class DeliveryLines {
   }
 
   /**
-   * To be called now and then. Attempts that wait long give their place back, so that many hanging targets together
+   * To be called every RELIEVE_EVERY_MS. Attempts that wait long give their place back, so that many hanging targets together
    * do not stop the rest. When room is short, the lines whose target is what they wait for go elsewhere; while all
    * places are in use nobody moves: then this process is what they wait for.
    */
@@ -208,7 +220,9 @@ export class DeliveryLines {
       this.#free += 1;
     }
     this.#dispatch();
-    if (this.#waiting < this.#roomy || this.#free === 0) return;
+    const ownDelayMs = now - this.#relievedMs - RELIEVE_EVERY_MS;
+    this.#relievedMs = now;
+    if (this.#waiting < this.#roomy || this.#free === 0 || ownDelayMs > OWN_DELAY_MS) return;
     for (const line of this.#lines.values()) {
       if (!line.isStuck(now)) continue;
       line.isDiverted = true;

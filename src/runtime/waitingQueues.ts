@@ -38,8 +38,10 @@ export interface WaitingQueuesOptions {
   handle(work: DeliveryWork): Promise<WorkResult>;
 }
 
-/** Workers hear of a waiting delivery at once; this is how soon they find one whose announcement was lost, ms. */
-const LOOK_EVERY_MS = 5_000;
+/** How often it is looked what waits while some queue is open, so that an empty one is closed soon, ms. */
+const LOOK_EVERY_MS = 500;
+/** Workers hear of a waiting delivery at once; in so many looks they find one whose announcement was lost. */
+const LOOKS_WITHOUT_QUEUES = 10;
 /** How often a target whose circuit is open is asked whether its probe is due, ms. */
 const PROBE_EVERY_MS = 250;
 /** Items held beyond what the target may have under way, so that the next one is there when a place gets free. */
@@ -68,7 +70,10 @@ export class WaitingQueues {
 
   constructor(options: WaitingQueuesOptions) {
     this.#options = options;
+    let looks = 0;
     const look = () => {
+      looks += 1;
+      if (this.#queues.size === 0 && looks % LOOKS_WITHOUT_QUEUES !== 1) return;
       this.#looking = this.#looking.then(() => this.#look());
     };
     const probe = () => {

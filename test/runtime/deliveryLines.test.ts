@@ -1,5 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { DeliveryLines, type Line, type Place, type Verdict } from "../../src/runtime/deliveryLines.ts";
+import {
+  DeliveryLines,
+  type Line,
+  type Place,
+  RELIEVE_EVERY_MS,
+  type Verdict,
+} from "../../src/runtime/deliveryLines.ts";
 
 let nowMs: number;
 let lines: DeliveryLines;
@@ -104,6 +110,8 @@ describe("when room is short", () => {
     const heard: string[] = [];
     for (let number = 1; number <= 9; number += 1) enter(hanging, `h${number}`, heard);
     nowMs += 5_000;
+    lines.relieve();
+    nowMs += RELIEVE_EVERY_MS;
     enter(quick, "q1", heard);
     enter(quick, "q2", heard);
     leave(quick);
