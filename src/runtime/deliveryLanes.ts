@@ -128,7 +128,8 @@ class DeliveryLanes implements WorkQueue {
     if (dueAtMs !== null) return true;
     if (line.isDiverted && !isFromWaitingRoom) return false;
     await circuit.load((history[0] as StoredEvent).event.data.workspace_id, target);
-    return circuit.mayBegin(target) || this.#waiting.takeProbe(target) || (await circuit.tryProbe(target));
+    if (circuit.mayBegin(target)) return line.beginnings.take(performance.now());
+    return this.#waiting.takeProbe(target) || (await circuit.tryProbe(target));
   }
 
   async #putAside({ target, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<WorkResult> {
@@ -147,6 +148,8 @@ class DeliveryLanes implements WorkQueue {
     if (outcome.kind === "dropped") return;
     if (outcome.kind === "accepted") line.pace.accepted(outcome.durationMs);
     else if (outcome.kind === "failed") line.pace.failed();
+    if (outcome.kind === "failed") line.beginnings.failed(performance.now());
+    else line.beginnings.accepted();
     this.#options.circuit.report(target, {
       ok: outcome.kind !== "failed",
       httpStatus: outcome.httpStatus,

@@ -1,4 +1,5 @@
 /** Who goes next: one line per target, places over all of them, and word to those who would wait too long. */
+import { Beginnings } from "./beginnings.ts";
 import { Pace } from "./pace.ts";
 
 /** A place is yours until you leave it. `move`: wait elsewhere, the target is too slow. `closed`: the process ends. */
@@ -46,6 +47,7 @@ const OWN_DELAY_MS = 100;
 /** Those who wait for one target, and how quick it has been. */
 export class Line {
   readonly pace = new Pace();
+  readonly beginnings = new Beginnings();
   readonly firsts: Waiter[] = [];
   readonly retries: Waiter[] = [];
   /** What comes now has to wait elsewhere, behind what was moved there before. */
@@ -224,7 +226,9 @@ export class DeliveryLines {
     this.#relievedMs = now;
     if (this.#waiting < this.#roomy || this.#free === 0 || ownDelayMs > OWN_DELAY_MS) return;
     for (const line of this.#lines.values()) {
-      if (!line.isStuck(now)) continue;
+      // Who only fails has no claim to most of the room, however quickly it fails.
+      const isHog = line.beginnings.isFailing && line.length >= this.#roomy / 2;
+      if (!isHog && !line.isStuck(now)) continue;
       line.isDiverted = true;
       const moved = line.takeMovable();
       this.#waiting -= moved.length;

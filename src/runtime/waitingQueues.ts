@@ -146,7 +146,7 @@ export class WaitingQueues {
   #placesFor({ line, target, workspaceId, probes }: Queue): number {
     if (line.isPaused) return 0;
     if (workspaceId !== null && !this.#options.circuit.mayBegin(target)) return probes;
-    return line.pace.limit + AHEAD;
+    return Math.min(line.pace.limit + AHEAD, line.beginnings.available(performance.now()));
   }
 
   async #take(queue: Queue, message: JsMsg): Promise<WorkResult> {
@@ -202,7 +202,7 @@ export class WaitingQueues {
         } else if (queue.probes === 0 && queue.workspaceId !== null && !circuit.mayBegin(target)) {
           queue.probes = (await circuit.tryProbe(target)) ? 1 : 0;
           if (queue.probes > 0) queue.work?.wake();
-        }
+        } else if (line.beginnings.isFailing) queue.work?.wake();
       } catch (error) {
         logger.debug({ err: toError(error), target: queue.target }, "deliveries.probe_failed");
       }
