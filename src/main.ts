@@ -203,12 +203,17 @@ function startProjecting(
   releases.push(() => projector.close());
 }
 
-function startWorkers(
-  services: Services,
+interface WorkerParts {
+  releases: Releases;
+  registry: Registry;
+  tracing: Tracing;
+}
+
+function startDeliveries(
+  { connection, log, database, box }: Services,
   settings: EgretSettings,
-  { releases, registry, tracing }: { releases: Releases; registry: Registry; tracing: Tracing },
+  { releases, registry, tracing }: WorkerParts,
 ): void {
-  const { connection, log, database, box } = services;
   const { logger } = settings;
   const { db } = database;
   const { close, ...pools } = openOutboundPools(settings, { connections: CONNECTIONS_PER_ORIGIN });
@@ -250,6 +255,17 @@ function startWorkers(
     logger,
   });
   releases.push(() => deliveries.close());
+}
+
+function startWorkers(
+  services: Services,
+  settings: EgretSettings,
+  { releases, registry, tracing }: WorkerParts,
+): void {
+  const { connection, log, database, box } = services;
+  const { logger } = settings;
+  const { db } = database;
+  startDeliveries(services, settings, { releases, registry, tracing });
   const intake = new DeliveryIntake(log);
   const subscriptions = new SubscriptionReader(db);
   const notifier = startNotifier({ connection, intake, subscriptions, logger, tracing });
