@@ -4,7 +4,7 @@
  */
 import type { JsMsg } from "@nats-io/jetstream";
 import { LogCorrupt } from "../domain/errors.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import type { AnyEvent, StoredEvent } from "../domain/event.ts";
 import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { CONSUMERS } from "../log/topology.ts";
@@ -13,6 +13,7 @@ import type { Circuit } from "./circuit.ts";
 import { deliveryAggregate } from "./deliveryActor.ts";
 import { DeliveryLines, type Line, RELIEVE_EVERY_MS } from "./deliveryLines.ts";
 import { DeliveryWorker, type DeliveryWorkerOptions, type MadeHere } from "./deliveryWorker.ts";
+import { RecentHistories } from "./recentHistories.ts";
 import { type DeliveryWork, WaitingQueues } from "./waitingQueues.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
 
@@ -36,6 +37,7 @@ class DeliveryLanes implements WorkQueue {
   readonly #lines: DeliveryLines;
   readonly #room: WaitingRoom;
   readonly #waiting: WaitingQueues;
+  readonly #recent = new RecentHistories();
   readonly #lanes: WorkQueue[];
   readonly #relief: NodeJS.Timeout;
 
@@ -86,13 +88,18 @@ class DeliveryLanes implements WorkQueue {
     const waitMs = dueAtMs === null ? 0 : dueAtMs - Date.now();
     // A wake-up is only a hint: after a restart it can come up to a second early (I6).
     if (waitMs > 0) return { kind: "again", delayMs: waitMs };
-    // On its first way out the message of a first event is all there is; later there may be more.
-    const isWhole = event.version === 1 && message.info.deliveryCount === 1;
-    const history = isWhole
-      ? [{ event, sequence: message.seq }]
-      : await this.#options.log.load(deliveryAggregate(event.data));
+    const history =
+      this.#known(event, message) ?? (await this.#options.log.load(deliveryAggregate(event.data)));
     if (history.at(-1)?.sequence !== message.seq) return this.#worker.settleIfEnded(history);
     return this.#begin({ target: { kind, id }, history, dueAtMs, isFromWaitingRoom: false });
+  }
+
+  /** The history as far as nobody else can have moved it on: a message that comes more often than it has to may be stale. */
+  #known(event: AnyEvent, { seq, info }: JsMsg): readonly StoredEvent[] | null {
+    // On its first way out the message of a first event is all there is.
+    if (event.version === 1) return info.deliveryCount === 1 ? [{ event, sequence: seq }] : null;
+    // A retry comes once to be told when it is due, and once when it is.
+    return info.deliveryCount <= 2 ? this.#recent.take(seq) : null;
   }
 
   /** Attempts a delivery as soon as its target has room; what has to wait for its target waits in the waiting room. */
@@ -108,6 +115,7 @@ class DeliveryLanes implements WorkQueue {
       const { result, made } = await this.#worker.advance(work.history);
       if (made === null) return result;
       this.#learn(work, line, made);
+      if (made.state === "retrying") this.#recent.remember([...work.history, made.event]);
       // A retry that follows is a work item of its own.
       return { kind: "done" };
     } finally {

@@ -35,11 +35,12 @@ export interface Advance {
   made: MadeHere | null;
 }
 
-/** An attempt, its number, and the state that it led to. */
+/** An attempt, and what it led to. */
 export interface MadeHere {
   outcome: AttemptOutcome;
-  attempt: number;
   state: string;
+  /** The event that was appended. */
+  event: StoredEvent;
 }
 
 /** Works on deliveries one at a time; which ones, and how many at once, is the queues' affair. */
@@ -108,7 +109,7 @@ export class DeliveryWorker {
     this.#logger.info(canonicalLine(pending, { outcome, attempt, state, dueAt }), "delivery.attempted");
     const createdAtMs = Date.parse(actor.first.time);
     this.#metrics.observe({ pending, outcome, attempt, state, dueAtMs: dueAt, createdAtMs });
-    const made = { outcome, attempt, state };
+    const made = { outcome, state, event: { event: next.event, sequence: next.head.sequence } };
     if (next.event.type === "delivery.retrying") {
       const delayMs = Date.parse(next.event.data.due_at) - this.#now();
       return { result: { kind: "again", delayMs }, made };

@@ -21,7 +21,7 @@ import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts"
 /** A delivery that there is work on, and where it came from. */
 export interface DeliveryWork {
   target: TargetRef;
-  history: StoredEvent[];
+  history: readonly StoredEvent[];
   /** When a retry is due, ms; null for a first attempt. */
   dueAtMs: number | null;
   isFromWaitingRoom: boolean;
