@@ -267,7 +267,7 @@ function startWorkers(
   const { db } = database;
   startDeliveries(services, settings, { releases, registry, tracing });
   const intake = new DeliveryIntake(log);
-  const subscriptions = new SubscriptionReader(db);
+  const subscriptions = new SubscriptionReader(database.pool);
   const notifier = startNotifier({ connection, intake, subscriptions, logger, tracing });
   releases.push(() => notifier.close());
   const engine = runEngine({ database, readSync: (id) => readSync(db, box, id) });

@@ -1,7 +1,6 @@
 /** Which webhooks want an event, read together for all events that ask at one time. */
-import type { Kysely } from "kysely";
+import type pg from "pg";
 import type { LifecycleEvent } from "../domain/lifecycle.ts";
-import type { Database } from "../projections/database.ts";
 
 /** An event as subscriptions see it. */
 export interface WantedEvent {
@@ -23,13 +22,16 @@ interface Reads {
   next: Promise<Subscription[]> | null;
 }
 
+const SUBSCRIPTIONS =
+  "select id, events, created_at from egret.webhooks where workspace_id = $1 and enabled order by id";
+
 /** Subscriptions of all workspaces; an answer is never older than its question, so a webhook just made is seen. */
 export class SubscriptionReader {
-  readonly #db: Kysely<Database>;
+  readonly #pool: pg.Pool;
   readonly #reads = new Map<number, Reads>();
 
-  constructor(db: Kysely<Database>) {
-    this.#db = db;
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
   }
 
   /**
@@ -51,13 +53,10 @@ export class SubscriptionReader {
   }
 
   #start(workspaceId: number): Promise<Subscription[]> {
-    const running = this.#db
-      .selectFrom("egret.webhooks")
-      .select(["id", "events", "created_at"])
-      .where("workspace_id", "=", workspaceId)
-      .where("enabled", "=", true)
-      .orderBy("id")
-      .execute();
+    // Between an event and its first request there is nothing slower: prepared once for each connection.
+    const running = this.#pool
+      .query<Subscription>({ name: "subscriptions", text: SUBSCRIPTIONS, values: [workspaceId] })
+      .then(({ rows }) => rows);
     const reads: Reads = { running, next: null };
     this.#reads.set(workspaceId, reads);
     const forget = () => {

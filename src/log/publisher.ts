@@ -37,7 +37,7 @@ export class Publisher {
   readonly #timeoutMs: number;
   readonly #waiting = new Map<string, Waiting>();
   readonly #subscription: Subscription;
-  readonly #sweeper: NodeJS.Timeout;
+  #sweeper: NodeJS.Timeout | null = null;
   #next = 0;
 
   constructor(nc: NatsConnection, timeoutMs = 2_000) {
@@ -47,7 +47,6 @@ export class Publisher {
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
       callback: (_error, message) => this.#onReply(message),
     });
-    this.#sweeper = setInterval(() => this.#expire(), SWEEP_EVERY_MS).unref();
   }
 
   /**
@@ -58,6 +57,7 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       const token = (this.#next++).toString(36);
       this.#waiting.set(token, { resolve, reject, deadline: Date.now() + this.#timeoutMs });
+      this.#sweeper ??= setInterval(() => this.#expire(), SWEEP_EVERY_MS).unref();
       atTurnEnd(() => {
         // Not after its time: the caller takes an unanswered publish for one whose outcome can be read.
         if (!this.#waiting.has(token)) return;
@@ -73,7 +73,7 @@ export class Publisher {
 
   /** Ends all waiting publishes as unknown. */
   close(): void {
-    clearInterval(this.#sweeper);
+    this.#stopSweeping();
     this.#subscription.unsubscribe();
     for (const waiting of this.#waiting.values()) waiting.reject(new Unavailable("the log is closing"));
     this.#waiting.clear();
@@ -98,7 +98,14 @@ export class Publisher {
     else waiting.resolve({ sequence: answer.seq ?? 0, duplicate: answer.duplicate ?? false });
   }
 
+  #stopSweeping(): void {
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    this.#sweeper = null;
+  }
+
   #expire(): void {
+    // An idle process is not woken for nothing.
+    if (this.#waiting.size === 0) this.#stopSweeping();
     const now = Date.now();
     for (const [token, waiting] of this.#waiting) {
       // Tokens were issued in order, with one time-out: the first that is not due ends the search.

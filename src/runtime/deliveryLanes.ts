@@ -39,7 +39,7 @@ class DeliveryLanes implements WorkQueue {
   readonly #waiting: WaitingQueues;
   readonly #recent = new RecentHistories();
   readonly #lanes: WorkQueue[];
-  readonly #relief: NodeJS.Timeout;
+  #relief: NodeJS.Timeout | null = null;
 
   constructor(options: DeliveryLanesOptions) {
     const { connection, concurrency, logger } = options;
@@ -47,7 +47,6 @@ class DeliveryLanes implements WorkQueue {
     this.#worker = new DeliveryWorker(options);
     const held = concurrency * HELD_PER_PLACE;
     this.#lines = new DeliveryLines({ places: concurrency, roomy: held / 2 });
-    this.#relief = setInterval(() => this.#lines.relieve(), RELIEVE_EVERY_MS);
     this.#room = new WaitingRoom(connection);
     this.#waiting = new WaitingQueues({
       ...options,
@@ -72,7 +71,7 @@ class DeliveryLanes implements WorkQueue {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#relief);
+    this.#stopRelieving();
     this.#lines.close();
     await Promise.all([this.#waiting.close(), ...this.#lanes.map((lane) => lane.close())]);
     this.#room.close();
@@ -107,6 +106,7 @@ class DeliveryLanes implements WorkQueue {
     const { target, dueAtMs, isFromWaitingRoom } = work;
     const line = this.#lines.of(targetName(target));
     if (!(await this.#mayGo(work, line))) return this.#putAside(work, line);
+    this.#relief ??= setInterval(() => this.#relieve(), RELIEVE_EVERY_MS);
     const place = await this.#lines.enter(line, { dueAtMs, isMovable: !isFromWaitingRoom });
     // What has no place yet when the process closes goes back to the others at once (I13).
     if (place === "closed") return { kind: "again", delayMs: 0 };
@@ -121,6 +121,17 @@ class DeliveryLanes implements WorkQueue {
     } finally {
       this.#lines.leave(place);
     }
+  }
+
+  #relieve(): void {
+    this.#lines.relieve();
+    // An idle process is not woken for nothing.
+    if (this.#lines.isIdle) this.#stopRelieving();
+  }
+
+  #stopRelieving(): void {
+    if (this.#relief !== null) clearInterval(this.#relief);
+    this.#relief = null;
   }
 
   async #mayGo({ target, dueAtMs, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<boolean> {

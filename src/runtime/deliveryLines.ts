@@ -148,6 +148,11 @@ export class DeliveryLines {
     return line;
   }
 
+  /** Nobody has a place and nobody waits for one. */
+  get isIdle(): boolean {
+    return this.#places.size === 0 && this.#waiting === 0;
+  }
+
   /** Gives a place at once if there is one, else a promise of the verdict. A place has to be left. */
   enter(line: Line, turn: Turn): Verdict | Promise<Verdict> {
     if (this.#isClosed) return "closed";

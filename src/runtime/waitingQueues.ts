@@ -40,8 +40,8 @@ export interface WaitingQueuesOptions {
 
 /** How often it is looked what waits while some queue is open, so that an empty one is closed soon, ms. */
 const LOOK_EVERY_MS = 500;
-/** Workers hear of a waiting delivery at once; in so many looks they find one whose announcement was lost. */
-const LOOKS_WITHOUT_QUEUES = 10;
+/** Workers hear of a waiting delivery at once; this is how soon they find one whose announcement was lost, ms. */
+const LOOK_WITHOUT_QUEUES_EVERY_MS = 5_000;
 /** How often a target whose circuit is open is asked whether its probe is due, ms. */
 const PROBE_EVERY_MS = 250;
 /** Items held beyond what the target may have under way, so that the next one is there when a place gets free. */
@@ -64,28 +64,21 @@ export class WaitingQueues {
   readonly #options: WaitingQueuesOptions;
   readonly #queues = new Map<string, Queue>();
   readonly #stops: (() => void)[];
+  #watching: NodeJS.Timeout[] = [];
   #isClosing = false;
   #looking: Promise<void> = Promise.resolve();
   #probing: Promise<void> = Promise.resolve();
 
   constructor(options: WaitingQueuesOptions) {
     this.#options = options;
-    let looks = 0;
-    const look = () => {
-      looks += 1;
-      if (this.#queues.size === 0 && looks % LOOKS_WITHOUT_QUEUES !== 1) return;
-      this.#looking = this.#looking.then(() => this.#look());
-    };
-    const probe = () => {
-      this.#probing = this.#probing.then(() => this.#probe());
-    };
-    const timers = [setInterval(look, LOOK_EVERY_MS), setInterval(probe, PROBE_EVERY_MS)];
+    const slowly = setInterval(() => this.#lookSoon(), LOOK_WITHOUT_QUEUES_EVERY_MS);
     this.#stops = [
-      ...timers.map((timer) => () => clearInterval(timer)),
+      () => clearInterval(slowly),
+      () => this.#stopWatching(),
       onWaiting(options.connection, (target) => void this.#open(target)),
       options.circuit.onChange((target) => this.#queues.get(targetName(target))?.work?.wake()),
     ];
-    look();
+    this.#lookSoon();
   }
 
   /** Stores that a delivery waits, and works on it from there when its target lets it. */
@@ -111,6 +104,23 @@ export class WaitingQueues {
     await Promise.all([...this.#queues.values()].map(async ({ work }) => work?.close()));
   }
 
+  #lookSoon(): void {
+    this.#looking = this.#looking.then(() => this.#look());
+  }
+
+  /** Only while some queue is open: an idle process is not woken for nothing. */
+  #watch(): void {
+    if (this.#watching.length > 0 || this.#isClosing) return;
+    const probe = () => {
+      this.#probing = this.#probing.then(() => this.#probe());
+    };
+    this.#watching = [setInterval(() => this.#lookSoon(), LOOK_EVERY_MS), setInterval(probe, PROBE_EVERY_MS)];
+  }
+
+  #stopWatching(): void {
+    for (const timer of this.#watching.splice(0)) clearInterval(timer);
+  }
+
   #open(target: TargetRef): Queue {
     const name = targetName(target);
     let queue = this.#queues.get(name);
@@ -119,6 +129,7 @@ export class WaitingQueues {
     queue = { target, line, work: null, workspaceId: null, probes: 0, puts: 0 };
     line.isDiverted = true;
     this.#queues.set(name, queue);
+    this.#watch();
     void this.#start(queue);
     return queue;
   }
@@ -183,6 +194,7 @@ export class WaitingQueues {
         queue.line.isDiverted = false;
         await queue.work?.close();
       }
+      if (this.#queues.size === 0) this.#stopWatching();
     } catch (error) {
       // A server that is away is waited for; the queues that are open wait for it themselves.
       this.#options.logger.debug({ err: toError(error) }, "deliveries.looking_for_waiting");

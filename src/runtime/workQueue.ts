@@ -42,7 +42,7 @@ const MAX_ERROR_DELAY_MS = 15_000;
 class Queue implements WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #held = new Map<number, { message: JsMsg; work: Promise<void> }>();
-  readonly #renewal: NodeJS.Timeout;
+  #renewal: NodeJS.Timeout | null = null;
   readonly #stop = new AbortController();
   readonly #pulls = new Set<Promise<void>>();
   #credits = 0;
@@ -51,7 +51,6 @@ class Queue implements WorkQueue {
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
-    this.#renewal = setInterval(() => this.#renew(), RENEW_EVERY_MS);
     this.#loop = this.#run();
   }
 
@@ -63,7 +62,7 @@ class Queue implements WorkQueue {
     while (this.#held.size > 0) await Promise.all([...this.#held.values()].map(({ work }) => work));
     // The last receipts go out at the end of the turn.
     await new Promise((resolve) => setImmediate(resolve));
-    clearInterval(this.#renewal);
+    this.#stopRenewing();
   }
 
   wake(): void {
@@ -137,6 +136,7 @@ class Queue implements WorkQueue {
       this.#wake();
     });
     this.#held.set(message.seq, { message, work });
+    this.#renewal ??= setInterval(() => this.#renew(), RENEW_EVERY_MS);
   }
 
   async #work(message: JsMsg): Promise<void> {
@@ -157,7 +157,14 @@ class Queue implements WorkQueue {
     }
   }
 
+  #stopRenewing(): void {
+    if (this.#renewal !== null) clearInterval(this.#renewal);
+    this.#renewal = null;
+  }
+
   #renew(): void {
+    // An idle process is not woken for nothing.
+    if (this.#held.size === 0) this.#stopRenewing();
     for (const { message } of this.#held.values()) message.working();
   }
 

@@ -106,7 +106,7 @@ describe("the configuration store", () => {
   test("gives an event to webhooks that are enabled, subscribed and older than it", async () => {
     const producedAt = new Date(Date.now() + 1000);
     const [all, failures] = [await idOf("all"), await idOf("failures")];
-    const subscriptions = new SubscriptionReader(database.db);
+    const subscriptions = new SubscriptionReader(database.pool);
     expect(await subscriptions.webhooksFor({ workspaceId, event: "sync.failed", producedAt })).toEqual([
       all,
       failures,
@@ -124,7 +124,7 @@ describe("the configuration store", () => {
   });
 
   test("answers each question about an event from a read that began after it was asked", async () => {
-    const subscriptions = new SubscriptionReader(database.db);
+    const subscriptions = new SubscriptionReader(database.pool);
     const ask = () =>
       subscriptions.webhooksFor({
         workspaceId,
