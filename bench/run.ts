@@ -46,7 +46,7 @@ ${LIST.join("\n")}
 
   --quick          smaller rounds and fewer of them: a look, no figure to keep
   --cpu-prof <dir> CPU profiles of our processes during the rounds of \`delivery\`
-  --processes <n>  1 or 2: worker and projector together or apart in \`delivery\` (1)
+  --processes <n>  1 or 2: worker and projector together or apart in \`delivery\` (2)
   --json           one object a line: name, value, unit, reference, ratio, bar, pass
   --write          also puts the tables into docs/performance.md
   --help           this text
@@ -66,7 +66,7 @@ function readOptions(): Options | null {
       only: { type: "string", multiple: true, default: [] },
       quick: { type: "boolean", default: false },
       "cpu-prof": { type: "string" },
-      processes: { type: "string", default: "1" },
+      processes: { type: "string", default: "2" },
       json: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },

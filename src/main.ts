@@ -100,7 +100,7 @@ export interface RunningEgret {
 
 const RUNS_PER_PROCESS = 8;
 /** Connections kept to one origin: above the slots of any target in one process. */
-const CONNECTIONS_PER_ORIGIN = 64;
+const CONNECTIONS_PER_ORIGIN = 100;
 
 /**
  * Opens Postgres and NATS, migrates nothing, creates missing streams.

@@ -26,8 +26,6 @@ export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
 
 /** Work items held per place: enough that pulls are large, few enough that memory stays small (I10). */
 const HELD_PER_PLACE = 8;
-/** No target has more than this share of the process. */
-const LARGEST_SHARE = 0.5;
 /** An item that cannot go after all is asked for again after this, ms. */
 const NOT_NOW_MS = 2_000;
 
@@ -135,10 +133,9 @@ class DeliveryLanes implements WorkQueue {
   }
 
   async #mayGo({ target, dueAtMs, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<boolean> {
-    const { targets, concurrency, circuit } = this.#options;
+    const { targets, circuit } = this.#options;
     const { fewest, most, isPaused, isGone } = await targets[target.kind].bounds(target.id);
-    const share = Math.max(1, Math.floor(concurrency * LARGEST_SHARE));
-    line.pace.keepWithin({ fewest: Math.min(fewest, share), most: Math.min(most, share) });
+    line.pace.keepWithin({ fewest, most });
     line.isPaused = isPaused;
     if (isPaused) return false;
     // Nothing is sent to a target that is gone: its deliveries end at once.

@@ -24,7 +24,7 @@ export interface WebhookTargetOptions {
 }
 
 /** Attempts under way at one webhook in one process: five, and more while it answers well. Source: ours; behaviour.md 6.9. */
-const BOUNDS = { fewest: 5, most: 50 };
+const BOUNDS = { fewest: 5, most: 100 };
 /** A changed endpoint or secret holds for attempts that start later than this, ms. */
 const MEMORY_MS = 500;
 
