@@ -33,16 +33,22 @@ const BENCHMARKS: Record<string, Benchmark> = {
   backlog: { run: benchBacklog, about: "1,000,000 deliveries wait for a dead target", isOnRequest: true },
 };
 const NAMES = Object.keys(BENCHMARKS);
+/** Everything that does not take minutes by itself. */
+const ALL = NAMES.filter((name) => BENCHMARKS[name]?.isOnRequest !== true);
+/** What runs when nothing is named: under two minutes, so `delivery` in small rounds. */
+const FIRST_LOOK = ["append", "delivery", "sync"];
 const LIST = Object.entries(BENCHMARKS).map(
   ([name, { about, isOnRequest }]) =>
     `  ${name.padEnd(12)} ${about}${isOnRequest === true ? " (takes minutes: only when named)" : ""}`,
 );
 
-const HELP = `npm run bench [-- <name>… <options>]
+const HELP = `npm run bench [-- all | <name>… <options>]
 
 Measures Egret against what the machine can do without it: reference and subject in turn, medians, its own servers.
 
 ${LIST.join("\n")}
+
+Without a name: append, sync, and delivery in small rounds, in under two minutes. \`all\` takes about five.
 
   --quick          smaller rounds and fewer of them: a look, no figure to keep
   --cpu-prof <dir> CPU profiles of our processes during the rounds of \`delivery\`
@@ -55,6 +61,7 @@ A ratio always reads "more is better". Exit code: 0 all bars met, 1 a bar missed
 
 interface Options extends BenchOptions {
   names: string[];
+  isFirstLook: boolean;
   isJson: boolean;
   isWriting: boolean;
 }
@@ -74,17 +81,18 @@ function readOptions(): Options | null {
   });
   if (values.help) return null;
   const named = [...positionals, ...values.only];
-  const unknown = named.find((name) => !Object.hasOwn(BENCHMARKS, name));
-  if (unknown !== undefined) throw new Error(`there is no benchmark ${unknown}; known: ${NAMES.join(", ")}`);
-  const whole = NAMES.filter((name) => BENCHMARKS[name]?.isOnRequest !== true);
-  const names = named.length > 0 ? named : whole;
-  if (values.write && (values.quick || whole.some((name) => !names.includes(name))))
-    throw new Error(
-      "--write takes the whole table: name no benchmark, or all of them, and leave --quick out",
-    );
+  const isAll = named.length === 1 && named[0] === "all";
+  const unknown = isAll ? undefined : named.find((name) => !Object.hasOwn(BENCHMARKS, name));
+  if (unknown !== undefined)
+    throw new Error(`there is no benchmark ${unknown}; known: all, ${NAMES.join(", ")}`);
+  const isFirstLook = named.length === 0;
+  const names = isAll ? ALL : isFirstLook ? FIRST_LOOK : named;
+  if (values.write && (values.quick || isFirstLook || ALL.some((name) => !names.includes(name))))
+    throw new Error("--write takes the whole table: npm run bench -- all --write, without --quick");
   if (values.processes !== "1" && values.processes !== "2") throw new Error("--processes takes 1 or 2");
   return {
     names,
+    isFirstLook,
     isQuick: values.quick,
     profileDir: values["cpu-prof"] === undefined ? null : path.resolve(values["cpu-prof"]),
     processes: values.processes === "1" ? 1 : 2,
@@ -100,7 +108,7 @@ function machine({ versions }: BenchServers): string {
 }
 
 async function main(options: Options): Promise<boolean> {
-  const { names, isQuick, isJson, isWriting, profileDir } = options;
+  const { names, isFirstLook, isQuick, isJson, isWriting, profileDir } = options;
   const started = performance.now();
   if (profileDir !== null) await mkdir(profileDir, { recursive: true });
   const servers = await openBenchServers();
@@ -110,12 +118,19 @@ async function main(options: Options): Promise<boolean> {
   try {
     for (const name of names) {
       if (process.stderr.isTTY) process.stderr.write(`${name} …\n`);
-      const found = (await BENCHMARKS[name]?.run({ ...options, servers, note })) ?? [];
+      const isSmall = isQuick || (isFirstLook && name === "delivery");
+      const made = (await BENCHMARKS[name]?.run({ ...options, isQuick: isSmall, servers, note })) ?? [];
+      // A process of a few seconds is judged by how fast it warms up: small rounds have no bar.
+      const found = isSmall ? made.map((line) => ({ ...line, bar: null, pass: null })) : made;
       measurements.push(...found);
       if (isJson) for (const measurement of found) console.log(renderJson(measurement));
     }
     const seconds = Math.round((performance.now() - started) / 1000);
-    const quick = isQuick ? "; --quick: small rounds, no figures to keep" : "";
+    const quick = isQuick
+      ? "; --quick: small rounds, no figures to keep"
+      : isFirstLook
+        ? "; delivery in small rounds: a look, no figure to keep"
+        : "";
     const where = `${machine(servers)}; measured in ${seconds} s${quick}`;
     const tables = [renderTable(measurements), ...notes].filter((text) => text !== "").join("\n\n");
     if (!isJson) console.log(`\n${where}\n\n${tables}`);
