@@ -220,12 +220,18 @@ export class TargetHealth {
         else if (!this.#isStale) return;
       }
     } catch (error) {
-      // What was due is due still: the next report tries again.
+      // What was due is due still, and there may be no further report.
       this.#restsUntilMs = this.#setting.now() + AFTER_ERROR_MS;
+      setTimeout(() => this.#tryAgain(), AFTER_ERROR_MS).unref();
       this.#setting.logger.warn({ err: toError(error), target: this.#target }, "endpoint.not_recorded");
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  #tryAgain(): void {
+    this.#restsUntilMs = 0;
+    this.#wake();
   }
 
   #dueFact(): EndpointFact | null {

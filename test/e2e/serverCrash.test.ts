@@ -92,7 +92,11 @@ describe("a crash in the middle of a run", () => {
     const wanted = 4 * 4;
     const distinct = () => new Set(subscriber.requests.map(({ headers }) => headers["x-event-id"])).size;
     await subscriber.waitFor(() => distinct() === wanted, 60_000);
-    const { runs } = { runs: await services.database.db.selectFrom("egret_read.runs").selectAll().execute() };
-    expect(runs.map(({ status }) => status)).toEqual(["completed", "completed", "completed", "completed"]);
+    // The read model follows the log a moment later.
+    const statuses = async () => {
+      const runs = await services.database.db.selectFrom("egret_read.runs").select("status").execute();
+      return runs.map(({ status }) => status);
+    };
+    await expect.poll(statuses, { timeout: 20_000 }).toEqual(Array<string>(4).fill("completed"));
   });
 });
