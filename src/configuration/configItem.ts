@@ -88,7 +88,7 @@ export function itemsOfFile(
       settings: { type, ...settings },
       secrets: { ...secrets },
     })),
-    ...file.syncs.map(({ name, label, source, object, destination, operation, key }) => ({
+    ...file.syncs.map(({ name, label, source, object, destination, operation, key, options }) => ({
       kind: "sync" as const,
       name,
       settings: {
@@ -100,6 +100,7 @@ export function itemsOfFile(
         operation,
         key,
         mappings: mappings.get(name) ?? [],
+        ...options,
       },
       ...plain,
     })),

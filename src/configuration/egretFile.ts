@@ -9,6 +9,7 @@ import type {
 } from "../domain/configuration.ts";
 import { InvalidInput, toError } from "../domain/errors.ts";
 import { LIFECYCLE_EVENTS, type LifecycleEvent } from "../domain/lifecycle.ts";
+import { type SyncOptions, syncOptionsSchema } from "../domain/syncOptions.ts";
 import { checkFile } from "./fileChecks.ts";
 import { type FieldPath, type FileProblem, invalidFile } from "./fileProblem.ts";
 import { type FileShape, fileSchema, SECTIONS, type SectionName } from "./fileSchema.ts";
@@ -58,6 +59,7 @@ export interface FileSync {
   key: string;
   /** Without the key; null for every column. `at` is its place in the file's list. */
   mappings: { at: number; mapping: Mapping }[] | null;
+  options: SyncOptions;
 }
 
 /** Where and with what a file is read. */
@@ -234,6 +236,7 @@ function toFileSync(name: string, sync: FileShape["syncs"][string], shape: FileS
     operation: sync.operation,
     key: sync.key,
     mappings: sync.mappings?.map((entry, at) => ({ at, mapping: toMapping(entry) })) ?? null,
+    options: syncOptionsSchema.parse(sync),
   };
 }
 

@@ -7,6 +7,7 @@ import {
   webhookDestinationSettings,
 } from "../domain/configuration.ts";
 import { LIFECYCLE_EVENTS } from "../domain/lifecycle.ts";
+import { syncOptionsShape } from "../domain/syncOptions.ts";
 
 /** Names of sources, models, destinations, syncs, webhooks and the workspace. */
 export const NAME_FORM = /^[A-Za-z][A-Za-z0-9_]{0,62}$/;
@@ -105,6 +106,7 @@ export const syncSchema = z
       .max(1000)
       .optional()
       .describe("columns to send; left out: every column"),
+    ...syncOptionsShape,
   })
   .describe("rows of one model or table, kept up to date in one destination");
 

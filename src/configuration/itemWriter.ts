@@ -3,6 +3,7 @@ import { sql, type Transaction } from "kysely";
 import type { ConfigKind } from "../domain/aggregate.ts";
 import { KEY_FIELD, type Mapping } from "../domain/configuration.ts";
 import { InvalidInput } from "../domain/errors.ts";
+import { SYNC_OPTIONS } from "../domain/syncOptions.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { newWebhookSecret } from "../security/signature.ts";
@@ -147,5 +148,6 @@ function syncColumns(settings: ConfigItem["settings"], idOf: ItemWriter["idOf"])
     destination_id: idOf("destination", String(destination)),
     operation,
     mappings: JSON.stringify([keyMapping, ...(mappings as Mapping[])]),
+    options: JSON.stringify(Object.fromEntries(SYNC_OPTIONS.map((name) => [name, settings[name]]))),
   };
 }

@@ -14,6 +14,7 @@ import {
   webhookDestinationSettings,
 } from "../domain/configuration.ts";
 import { isLifecycleEvent } from "../domain/lifecycle.ts";
+import { syncOptionsSchema } from "../domain/syncOptions.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
@@ -80,6 +81,7 @@ export async function readSync(db: Db, box: SecretBox, id: number): Promise<Sync
     object,
     operation: row.operation as Operation,
     mappings,
+    options: syncOptionsSchema.parse(row.options),
     source,
     destination,
   };

@@ -1,6 +1,7 @@
 /** The configuration of one workspace as it stands in our Postgres, in the form that can be compared with a file. */
 import type { Kysely, Selectable } from "kysely";
 import type { EndpointTls, Mapping } from "../domain/configuration.ts";
+import { syncOptionsSchema } from "../domain/syncOptions.ts";
 import type { Database, WebhookTable } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { type StoredItem, sourceSettings } from "./configItem.ts";
@@ -88,6 +89,7 @@ async function readSyncs(db: Kysely<Database>, workspaceId: number): Promise<Sto
     .leftJoin("egret.models as model", "model.id", "sync.model_id")
     .innerJoin("egret.destinations as destination", "destination.id", "sync.destination_id")
     .select(["sync.id", "sync.version", "sync.name", "sync.label", "sync.operation", "sync.mappings"])
+    .select("sync.options")
     .select(["sync.table_schema", "sync.table_name"])
     .select(["source.name as source", "model.name as model", "destination.name as destination"])
     .where("sync.workspace_id", "=", workspaceId)
@@ -106,6 +108,7 @@ async function readSyncs(db: Kysely<Database>, workspaceId: number): Promise<Sto
       operation: sync.operation,
       key: keyOf(mappings),
       mappings: mappings.filter((mapping) => !isKey(mapping)),
+      ...syncOptionsSchema.parse(sync.options),
     },
     secrets: {},
   }));

@@ -1,6 +1,7 @@
 /** What an operator configures: sources, models, destinations, syncs, webhooks, as the rest of the code sees them. */
 import { z } from "zod";
 import { LIFECYCLE_EVENTS } from "./lifecycle.ts";
+import type { SyncOptions } from "./syncOptions.ts";
 
 /** Operations a sync can ask for (behaviour.md 2.1). `upsert` is what this version performs. */
 export const OPERATIONS = ["upsert"] as const;
@@ -97,6 +98,7 @@ export interface Sync {
   object: SyncObject;
   operation: Operation;
   mappings: readonly Mapping[];
+  options: SyncOptions;
   source: Source;
   destination: Destination;
 }

@@ -70,6 +70,7 @@ export interface SyncTable extends Configured {
   destination_id: number;
   operation: string;
   mappings: Json<Mapping[]>;
+  options: ColumnType<Record<string, unknown>, string | undefined, string>;
 }
 
 export interface WebhookTable extends Configured {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseEgretFile } from "../../src/configuration/egretFile.ts";
 import { InvalidInput } from "../../src/domain/errors.ts";
 import { LIFECYCLE_EVENTS } from "../../src/domain/lifecycle.ts";
+import { syncOptionsSchema } from "../../src/domain/syncOptions.ts";
 
 const env = { WAREHOUSE_URL: "postgres://u:hunter2@db:5433/wh", OPS_TOKEN: "Bearer hunter2", EMPTY: "" };
 const options = { env, allowHttp: false };
@@ -89,6 +90,7 @@ webhooks:
           { at: 2, mapping: { constant: "airport", to: "kind" } },
           { at: 3, mapping: { constant: null, to: "nothing" } },
         ],
+        options: syncOptionsSchema.parse({}),
       },
       expect.objectContaining({
         name: "everything",

@@ -2,6 +2,7 @@
 import pg from "pg";
 import { afterAll } from "vitest";
 import type { Mapping, Sync, SyncObject } from "../../src/domain/configuration.ts";
+import { type SyncOptions, syncOptionsSchema } from "../../src/domain/syncOptions.ts";
 import { acceptTrigger, releaseSync } from "../../src/engine/claims.ts";
 import type { InMemoryLimit } from "../../src/engine/diff.ts";
 import { type Plan, planRun } from "../../src/engine/plan.ts";
@@ -19,6 +20,7 @@ export interface SyncParts {
   object?: SyncObject;
   mappings?: Mapping[];
   batchSize?: number;
+  options?: Partial<SyncOptions>;
 }
 
 /** A sync of table public.people by its column id, to a webhook that is never called here. */
@@ -34,6 +36,7 @@ export function makeSync(parts: SyncParts): Sync {
       { column: "id", to: "unique_id", key: true },
       { column: "plan", to: "plan" },
     ],
+    options: syncOptionsSchema.parse(parts.options ?? {}),
     source: { id: 1, workspaceId: 1, name: "warehouse", type: "postgres", url: parts.sourceUrl },
     destination: {
       id: 5,
