@@ -12,8 +12,12 @@ import { type Arrival, startSink } from "./sink.ts";
 
 const COUNT = 1_000;
 const QUICK_COUNT = 250;
-/** First attempts come this often, so that none of them waits: each delivery's delay then ends at the same moment. */
-const PER_SECOND = 250;
+/**
+ * First attempts come in groups, so that none of them waits long: each group's delay then ends at the same moment. A
+ * group shares its delay, as all deliveries share the real schedule.
+ */
+const GROUP = 25;
+const GROUPS_PER_SECOND = 10;
 /** Delay of the last one, ms; the earlier ones wait as much longer as they came before. */
 const LAST_DELAY_MS = 3_000;
 const WEBHOOKS = 20;
@@ -37,20 +41,21 @@ export async function benchLateness({ servers, isQuick }: BenchContext): Promise
     const secrets = egret.webhooks.map(({ id, secret }): [string, string] => [String(id), secret]);
     await sink.watch({ secrets, isRecording: true });
     const begin = async (name: string, size: number) => {
-      const seconds = size / PER_SECOND;
+      const seconds = size / GROUP / GROUPS_PER_SECOND;
       const dueAt = Date.now() + seconds * 1000 + LAST_DELAY_MS;
-      await paced({ perSecond: PER_SECOND, seconds }, (index) =>
-        feed.append(
-          createPending({
-            deliveryId: `${name}-${index}`,
-            webhookId: egret.webhooks[index % WEBHOOKS]?.id ?? 0,
-            retryDelaysMs: [dueAt - Date.now()],
+      await paced({ perSecond: GROUPS_PER_SECOND, seconds }, (group) => {
+        const retryDelaysMs = [dueAt - Date.now()];
+        const indexes = Array.from({ length: GROUP }, (_, place) => group * GROUP + place);
+        return Promise.all(
+          indexes.map((index) => {
+            const webhookId = egret.webhooks[index % WEBHOOKS]?.id ?? 0;
+            return feed.append(createPending({ deliveryId: `${name}-${index}`, webhookId, retryDelaysMs }));
           }),
-        ),
-      );
+        );
+      });
     };
-    await begin("warm", count / 4);
-    await sink.until(count / 4, PATIENCE_MS);
+    await begin("warm", count);
+    await sink.until(count, PATIENCE_MS);
     await sink.watch({ isRecording: true });
     await begin("late", count);
     await sink.until(count, PATIENCE_MS);

@@ -29,6 +29,9 @@ export interface LoggerSettings {
 /** An address with user and password inside any text, such as an error's message. */
 const CREDENTIALS_IN_URL = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi;
 
+const GATHER_MS = 50;
+const GATHER_CHARACTERS = 16_384;
+
 /** Opens the log. Standard error is left to the CLI's own messages. */
 export function openLogger({ level, pretty: readable, stream }: LoggerSettings): Logger {
   const options: LoggerOptions = {
@@ -48,5 +51,25 @@ export function openLogger({ level, pretty: readable, stream }: LoggerSettings):
     },
   };
   if (readable) return pino(options, pretty({ singleLine: true, ...(stream && { destination: stream }) }));
-  return stream === undefined ? pino(options) : pino(options, stream);
+  return pino(options, stream ?? gathered(pino.destination({ dest: 1, sync: true })));
+}
+
+/** Writes lines together: a busy worker says so much that a system call a line would be felt. What a kill -9 takes is GATHER_MS of lines. */
+function gathered(output: DestinationStream): DestinationStream {
+  let lines = "";
+  let timer: NodeJS.Timeout | null = null;
+  const flush = () => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    if (lines !== "") output.write(lines);
+    lines = "";
+  };
+  process.once("exit", flush);
+  return {
+    write: (line) => {
+      lines += line;
+      if (lines.length >= GATHER_CHARACTERS) flush();
+      else timer ??= setTimeout(flush, GATHER_MS).unref();
+    },
+  };
 }

@@ -31,7 +31,11 @@ export function deliveriesShowCommand(): Command {
       const key = { targetKind: found.target_kind, targetId: found.target_id, id: found.id };
       // It was there a moment ago; gone by now, retention took its attempts as well.
       const known = (await getDelivery(db, key)) ?? { ...found, attemptList: [] };
-      const exchanges = await readExchanges(db, { ...key, deliveryId: found.id });
+      const attempts = known.attemptList.map(({ started_at, duration_ms }) => ({
+        startedAt: started_at,
+        durationMs: duration_ms,
+      }));
+      const exchanges = await readExchanges(db, { ...key, deliveryId: found.id, attempts });
       return withExchanges(known, exchanges);
     });
     if (options.json === true) printJson(delivery);

@@ -1,7 +1,6 @@
 /** The event log: append at an expected version, load an aggregate's history, follow a stream. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "nats";
-import { v7 as uuidv7 } from "uuid";
 import { type Aggregate, aggregateName } from "../domain/aggregate.ts";
 import { LogCorrupt, Unavailable, VersionConflict } from "../domain/errors.ts";
 import {
@@ -13,6 +12,7 @@ import {
 } from "../domain/event.ts";
 import { decodeEvent, encodeEvent } from "./codec.ts";
 import type { LogConnection } from "./connection.ts";
+import { newEventId } from "./eventId.ts";
 import { loadFirst } from "./load.ts";
 import { type PublishAck, Publisher, PublishRefused } from "./publisher.ts";
 import type { StreamName, Topology } from "./topology.ts";
@@ -71,7 +71,7 @@ export class EventLog {
     draft: EventDraft<T>,
     head: Head,
   ): Promise<StoredEvent> {
-    const id = draft.id ?? uuidv7();
+    const id = draft.id ?? newEventId();
     const event = {
       specversion: "1.0",
       id,

@@ -2,21 +2,15 @@
 import type pg from "pg";
 import { lockExchangeDays } from "./advisoryLocks.ts";
 
-/** Exchanges as Kysely reads them; they are written by COPY. */
+/** Chunks of exchanges as Kysely reads them. */
 export interface ExchangeTable {
-  target_kind: "webhook" | "destination";
-  target_id: number;
-  delivery_id: string;
-  attempt: number;
-  started_at: Date;
-  request_headers: Record<string, string>;
-  response_headers: Record<string, string | string[]> | null;
-  response_body: string | null;
-  dns_ms: number | null;
-  connect_ms: number | null;
-  tls_ms: number | null;
-  first_byte_ms: number | null;
-  total_ms: number;
+  /** When the chunk was closed: at or soon after the end of every exchange in it. */
+  kept_at: Date;
+  /** `webhook/4`: whose exchanges are in it. */
+  targets: string[];
+  exchanges: number;
+  /** One JSON array a line, compressed with zstd. */
+  lines: Buffer;
 }
 
 const DAY_MS = 86_400_000;

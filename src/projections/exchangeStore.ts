@@ -1,11 +1,9 @@
-/** Writes what was said on the wire, many rows at a time, beside the hot path: nobody waits for it, and it may lose rows. */
-import { finished } from "node:stream/promises";
+/** Keeps what was said on the wire, many exchanges to a row, beside the hot path: nobody waits for it, and it may lose some. */
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
-import copyStreams from "pg-copy-streams";
 import { toError } from "../domain/errors.ts";
 import { dayOf, makeExchangeDays } from "./exchangeDays.ts";
-import { COPY_EXCHANGES, copyLine, type MadeExchange } from "./exchanges.ts";
+import { exchangeLine, type MadeExchange, packLines } from "./exchanges.ts";
 
 /** What the store says of itself; pino fits. */
 export interface ExchangeLogger {
@@ -16,34 +14,37 @@ export interface ExchangeLogger {
 export interface ExchangeStoreOptions {
   pool: pg.Pool;
   log: ExchangeLogger;
-  /** What may wait for Postgres; beyond it the oldest go. */
-  maxWaitingBytes?: number;
-  /** For tests: how long rows gather. */
+  /** What may wait for Postgres, in characters; beyond it the oldest go. */
+  maxWaitingChars?: number;
+  /** For tests: how long exchanges gather. */
   gatherMs?: number;
+  now?: () => number;
 }
 
-/** Rows for one COPY, encoded. */
+/** What becomes one row. */
 interface Chunk {
-  bytes: Buffer;
-  rows: number;
-  days: ReadonlySet<number>;
+  keptAt: Date;
+  targets: string[];
+  exchanges: number;
+  lines: string;
 }
 
-const ROWS_PER_CHUNK = 500;
+const EXCHANGES_PER_CHUNK = 500;
 const GATHER_MS = 250;
-const MAX_WAITING_BYTES = 32 << 20;
+const MAX_WAITING_CHARS = 32 << 20;
 const RETRY_MS = 500;
-/** SQLSTATEs: no partition for a row (or it was dropped); and the class of data that no retry will make storable. */
+/** SQLSTATE: no partition for a row, or it was dropped. */
 const NO_PARTITION = "23514";
-const BAD_DATA = /^22/;
+
+const INSERT = "insert into egret.exchanges (kept_at, targets, exchanges, lines) values ($1, $2, $3, $4)";
 
 /** Takes exchanges as they are made and keeps them in Postgres. */
 export class ExchangeStore {
   readonly #options: Required<ExchangeStoreOptions>;
   #lines: string[] = [];
-  #days = new Set<number>();
+  readonly #targets = new Set<string>();
   #chunks: Chunk[] = [];
-  #waitingBytes = 0;
+  #waitingChars = 0;
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> | null = null;
   #client: pg.PoolClient | null = null;
@@ -54,10 +55,10 @@ export class ExchangeStore {
   #dropped = 0;
 
   constructor(options: ExchangeStoreOptions) {
-    this.#options = { maxWaitingBytes: MAX_WAITING_BYTES, gatherMs: GATHER_MS, ...options };
+    this.#options = { maxWaitingChars: MAX_WAITING_CHARS, gatherMs: GATHER_MS, now: Date.now, ...options };
   }
 
-  /** Rows that were lost, since too many waited or Postgres could not store them. */
+  /** Exchanges that were lost, since too many waited or Postgres could not store them. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -68,9 +69,9 @@ export class ExchangeStore {
       this.#dropped += 1;
       return;
     }
-    this.#lines.push(copyLine(made));
-    this.#days.add(dayOf(made.startedAt.getTime()));
-    if (this.#lines.length >= ROWS_PER_CHUNK) this.#send();
+    this.#lines.push(exchangeLine(made));
+    this.#targets.add(`${made.targetKind}/${made.targetId}`);
+    if (this.#lines.length >= EXCHANGES_PER_CHUNK) this.#send();
     else if (this.#timer === null) {
       this.#timer = setTimeout(() => this.#send(), this.#options.gatherMs);
       // What waits is written by close, which the end of a process has to call anyway.
@@ -96,8 +97,8 @@ export class ExchangeStore {
 
   #abandon(): void {
     this.#isAbandoned = true;
-    for (const { rows } of this.#chunks.splice(0)) this.#dropped += rows;
-    // Ends a write that hangs: it fails, finds the store abandoned, and counts its rows.
+    for (const { exchanges } of this.#chunks.splice(0)) this.#dropped += exchanges;
+    // Ends a write that hangs: it fails, finds the store abandoned, and counts what it had.
     this.#client?.release(true);
     this.#client = null;
   }
@@ -107,11 +108,17 @@ export class ExchangeStore {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#lines.length > 0) {
-      const chunk = { bytes: Buffer.from(this.#lines.join("")), rows: this.#lines.length, days: this.#days };
+      const keptAt = new Date(this.#options.now());
+      const chunk = {
+        keptAt,
+        targets: [...this.#targets],
+        exchanges: this.#lines.length,
+        lines: this.#lines.join(""),
+      };
       this.#lines = [];
-      this.#days = new Set();
+      this.#targets.clear();
       this.#chunks.push(chunk);
-      this.#waitingBytes += chunk.bytes.length;
+      this.#waitingChars += chunk.lines.length;
       this.#dropOldest();
     }
     this.#writing ??= this.#writeAll().finally(() => {
@@ -120,13 +127,13 @@ export class ExchangeStore {
   }
 
   #dropOldest(): void {
-    const { log, maxWaitingBytes } = this.#options;
-    while (this.#waitingBytes > maxWaitingBytes && this.#chunks.length > 1) {
+    const { log, maxWaitingChars } = this.#options;
+    while (this.#waitingChars > maxWaitingChars && this.#chunks.length > 1) {
       const oldest = this.#chunks.shift();
       if (oldest === undefined) return;
-      if (this.#dropped === 0) log.warn({ maxWaitingBytes }, "exchanges.dropping");
-      this.#waitingBytes -= oldest.bytes.length;
-      this.#dropped += oldest.rows;
+      if (this.#dropped === 0) log.warn({ maxWaitingChars }, "exchanges.dropping");
+      this.#waitingChars -= oldest.lines.length;
+      this.#dropped += oldest.exchanges;
     }
   }
 
@@ -134,8 +141,8 @@ export class ExchangeStore {
     for (let chunk = this.#chunks.shift(); chunk !== undefined; chunk = this.#chunks.shift()) {
       const failure = await this.#write(chunk).catch(toError);
       if (failure === undefined || this.#isAbandoned) {
-        this.#waitingBytes -= chunk.bytes.length;
-        if (failure !== undefined) this.#dropped += chunk.rows;
+        this.#waitingChars -= chunk.lines.length;
+        if (failure !== undefined) this.#dropped += chunk.exchanges;
         else if (this.#isFailing) this.#recovered();
         continue;
       }
@@ -148,21 +155,11 @@ export class ExchangeStore {
     this.#options.log.info({ dropped: this.#dropped }, "exchanges.stored_again");
   }
 
-  /** Puts a chunk back to be tried again, unless that is of no use. */
+  /** Puts a chunk back to be tried again. */
   async #failed(chunk: Chunk, failure: Error & { code?: string }): Promise<void> {
     const code = failure.code ?? "";
-    if (BAD_DATA.test(code)) {
-      // The message could quote a row: the code has to do (I11).
-      this.#options.log.warn({ code, rows: chunk.rows }, "exchanges.not_storable");
-      this.#waitingBytes -= chunk.bytes.length;
-      this.#dropped += chunk.rows;
-      return;
-    }
     this.#chunks.unshift(chunk);
-    if (code === NO_PARTITION && this.#knows(chunk)) {
-      this.#knownDays.clear();
-      return;
-    }
+    if (code === NO_PARTITION && this.#knownDays.delete(dayOf(chunk.keptAt.getTime()))) return;
     if (!this.#isFailing) this.#options.log.warn({ code, message: failure.message }, "exchanges.waiting");
     this.#isFailing = true;
     this.#dropOldest();
@@ -171,12 +168,8 @@ export class ExchangeStore {
     else await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
   }
 
-  #knows({ days }: Chunk): boolean {
-    for (const day of days) if (!this.#knownDays.has(day)) return false;
-    return true;
-  }
-
-  async #write(chunk: Chunk): Promise<undefined> {
+  async #write({ keptAt, targets, exchanges, lines }: Chunk): Promise<undefined> {
+    const bytes = await packLines(lines);
     const client = await this.#options.pool.connect();
     if (this.#isAbandoned) {
       client.release();
@@ -185,20 +178,18 @@ export class ExchangeStore {
     this.#client = client;
     let isBroken = true;
     try {
-      if (!this.#knows(chunk)) {
-        await makeExchangeDays(client, chunk.days);
-        for (const day of chunk.days) this.#knownDays.add(day);
+      const day = dayOf(keptAt.getTime());
+      if (!this.#knownDays.has(day)) {
+        await makeExchangeDays(client, [day]);
+        this.#knownDays.add(day);
       }
       // A crash of Postgres may take the last rows back: they are for people to look at, not for accounts.
       await client.query("begin; set local synchronous_commit = off");
-      const copy = client.query(copyStreams.from(COPY_EXCHANGES));
-      const done = finished(copy);
-      copy.end(chunk.bytes);
-      await done;
+      await client.query(INSERT, [keptAt, targets, exchanges, bytes]);
       await client.query("commit");
       isBroken = false;
     } finally {
-      // After a failure it may be in the middle of a COPY: closing it is the rollback.
+      // After a failure it may be in the middle of its transaction: closing it is the rollback.
       if (this.#client === client) client.release(isBroken);
       this.#client = null;
     }

@@ -1,4 +1,6 @@
-/** Reads what was said on the wire, and turns an exchange into the line by which COPY writes it. */
+/** Exchanges in the form in which many of them are kept together, and the way back to those of one delivery. */
+import { promisify } from "node:util";
+import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 import type { Kysely } from "kysely";
 import type { Database } from "./database.ts";
 
@@ -32,89 +34,107 @@ export interface MadeExchange {
 /** An exchange as it was kept. */
 export type ReadExchange = Pick<MadeExchange, "attempt" | "startedAt" | "exchange">;
 
+/** The delivery whose exchanges are wanted, with the attempts that are known of it. */
+export interface WantedExchanges extends Pick<MadeExchange, "targetKind" | "targetId" | "deliveryId"> {
+  attempts: readonly { startedAt: Date; durationMs: number }[];
+}
+
+type Line = [
+  target: string,
+  deliveryId: string,
+  attempt: number,
+  startedAtMs: number,
+  exchange: [
+    requestHeaders: KeptExchange["requestHeaders"],
+    responseHeaders: KeptExchange["responseHeaders"],
+    responseBody: string | null,
+    split: (number | null)[],
+  ],
+];
+
+/** How long after its end an exchange may have waited until its chunk was closed, ms. */
+const CLOSED_WITHIN_MS = 15_000;
+/** A request whose outcome a crash swallowed came so long before the attempt that repeats it, ms. */
+const CRASH_BEFORE_MS = 30_000;
+/** Chunks read at once. */
+const PAGE = 50;
+
+const compress = promisify(zstdCompress);
+const decompress = promisify(zstdDecompress);
+/** The quickest: headers repeat so much that no more is needed. */
+const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+
+const targetOf = ({ targetKind, targetId }: Pick<MadeExchange, "targetKind" | "targetId">): string =>
+  `${targetKind}/${targetId}`;
+
+/** Microseconds are as fine as anyone looks. */
+const micros = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 1000) / 1000);
+
+/** One line of a chunk, its end included. */
+export function exchangeLine(made: MadeExchange): string {
+  const { deliveryId, attempt, startedAt, exchange } = made;
+  const { requestHeaders, responseHeaders, responseBody, split } = exchange;
+  const { dnsMs, connectMs, tlsMs, firstByteMs, totalMs } = split;
+  const times = [dnsMs, connectMs, tlsMs, firstByteMs, totalMs].map(micros);
+  const facts: Line[4] = [requestHeaders, responseHeaders, responseBody, times];
+  const line: Line = [targetOf(made), deliveryId, attempt, startedAt.getTime(), facts];
+  return `${JSON.stringify(line)}\n`;
+}
+
+/** The lines of a chunk as they are kept. */
+export function packLines(lines: string): Promise<Buffer> {
+  return compress(lines, LEVEL);
+}
+
 /**
  * Exchanges of a delivery in the order they were made, as far as retention has left them. An attempt that a crash made
  * happen twice has two.
  */
-export async function readExchanges(
-  db: Kysely<Database>,
-  key: Pick<MadeExchange, "targetKind" | "targetId" | "deliveryId">,
-): Promise<ReadExchange[]> {
-  const rows = await db
-    .selectFrom("egret.exchanges")
-    .selectAll()
-    // A write whose acknowledgement was lost was repeated: the two rows are the same.
-    .distinctOn(["started_at", "attempt"])
-    .where("delivery_id", "=", key.deliveryId)
-    .where("target_kind", "=", key.targetKind)
-    .where("target_id", "=", key.targetId)
-    .orderBy("started_at")
-    .orderBy("attempt")
-    .execute();
-  return rows.map((row) => ({
-    attempt: row.attempt,
-    startedAt: row.started_at,
-    exchange: {
-      requestHeaders: row.request_headers,
-      responseHeaders: row.response_headers,
-      responseBody: row.response_body,
-      split: {
-        dnsMs: row.dns_ms,
-        connectMs: row.connect_ms,
-        tlsMs: row.tls_ms,
-        firstByteMs: row.first_byte_ms,
-        totalMs: row.total_ms,
-      },
-    },
-  }));
-}
-
-/** Takes lines of `copyLine`, in the order of its columns. */
-export const COPY_EXCHANGES = `copy egret.exchanges (target_kind, target_id, delivery_id, attempt, started_at,
-  request_headers, response_headers, response_body, dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms) from stdin`;
-
-/** One line of COPY's text format, its end included. Text, since it is what costs our process least. */
-export function copyLine({
-  targetKind,
-  targetId,
-  deliveryId,
-  attempt,
-  startedAt,
-  exchange,
-}: MadeExchange): string {
-  const { requestHeaders, responseHeaders, responseBody, split } = exchange;
-  const body = responseBody === null ? "\\N" : field(storable(responseBody));
-  const answer = responseHeaders === null ? "\\N" : json(responseHeaders);
-  return (
-    `${targetKind}\t${targetId}\t${field(deliveryId)}\t${attempt}\t${startedAt.toISOString()}\t` +
-    `${json(requestHeaders)}\t${answer}\t${body}\t${ms(split.dnsMs)}\t${ms(split.connectMs)}\t${ms(split.tlsMs)}\t` +
-    `${ms(split.firstByteMs)}\t${ms(split.totalMs)}\n`
+export async function readExchanges(db: Kysely<Database>, wanted: WantedExchanges): Promise<ReadExchange[]> {
+  const found = new Map<string, ReadExchange>();
+  for (const { startedAt, durationMs } of wanted.attempts) {
+    const from = new Date(startedAt.getTime() - CRASH_BEFORE_MS);
+    const to = new Date(startedAt.getTime() + durationMs + CLOSED_WITHIN_MS);
+    for await (const lines of chunksBetween(db, targetOf(wanted), { from, to })) {
+      for (const [target, deliveryId, attempt, startedAtMs, exchange] of lines) {
+        if (deliveryId !== wanted.deliveryId || target !== targetOf(wanted)) continue;
+        // A write whose acknowledgement was lost was repeated: the two are the same.
+        const read = { attempt, startedAt: new Date(startedAtMs), exchange: exchangeOf(exchange) };
+        found.set(`${startedAtMs} ${attempt}`, read);
+      }
+    }
+  }
+  return [...found.values()].sort(
+    (a, b) => a.startedAt.getTime() - b.startedAt.getTime() || a.attempt - b.attempt,
   );
 }
 
-/** Microseconds are as fine as anyone looks. */
-function ms(value: number | null): string {
-  return value === null ? "\\N" : String(Math.round(value * 1000) / 1000);
+function exchangeOf([requestHeaders, responseHeaders, responseBody, times]: Line[4]): KeptExchange {
+  const [dnsMs = null, connectMs = null, tlsMs = null, firstByteMs = null, totalMs] = times;
+  const split = { dnsMs, connectMs, tlsMs, firstByteMs, totalMs: totalMs ?? 0 };
+  return { requestHeaders, responseHeaders, responseBody, split };
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
-
-function field(text: string): string {
-  return /[\\\t\n\r]/.test(text) ? text.replaceAll(/[\\\t\n\r]/g, (special) => ESCAPES[special] ?? "") : text;
-}
-
-/** JSON has no tabs and no line ends of its own, but it can have what Postgres' JSON has not: NUL and half surrogates. */
-function json(headers: object): string {
-  let text = JSON.stringify(headers);
-  if (!text.includes("\\")) return text;
-  if (/\\u(0000|d[89a-f])/.test(text)) text = JSON.stringify(headers, storableLeaf);
-  return field(text);
-}
-
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll("\0", "\uFFFD");
-}
-
-function storableLeaf(_key: string, value: unknown): unknown {
-  return typeof value === "string" ? storable(value) : value;
+async function* chunksBetween(
+  db: Kysely<Database>,
+  target: string,
+  { from, to }: { from: Date; to: Date },
+): AsyncGenerator<Line[]> {
+  for (let after = 0; ; after += PAGE) {
+    const rows = await db
+      .selectFrom("egret.exchanges")
+      .select("lines")
+      .where("kept_at", ">=", from)
+      .where("kept_at", "<=", to)
+      .where(({ eb, ref }) => eb(eb.val(target), "=", eb.fn.any(ref("targets"))))
+      .orderBy("kept_at")
+      .limit(PAGE)
+      .offset(after)
+      .execute();
+    for (const { lines } of rows) {
+      const text = (await decompress(lines)).toString("utf8").trimEnd();
+      yield text.split("\n").map((line) => JSON.parse(line) as Line);
+    }
+    if (rows.length < PAGE) return;
+  }
 }

@@ -26,6 +26,8 @@ export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
 
 /** Work items held per place: enough that pulls are large, few enough that memory stays small (I10). */
 const HELD_PER_PLACE = 8;
+/** The server wakes a retry some 50 to 120 ms late: it is asked to so much earlier, and the retry waits here for its time, ms. */
+const LEAD_MS = 150;
 /** An item that cannot go after all is asked for again after this, ms. */
 const NOT_NOW_MS = 2_000;
 
@@ -84,10 +86,11 @@ class DeliveryLanes implements WorkQueue {
     const dueAtMs = event.type === "delivery.retrying" ? Date.parse(event.data.due_at) : null;
     const waitMs = dueAtMs === null ? 0 : dueAtMs - Date.now();
     // A wake-up is only a hint: after a restart it can come up to a second early (I6).
-    if (waitMs > 0) return { kind: "again", delayMs: waitMs };
+    if (waitMs > LEAD_MS) return { kind: "again", delayMs: waitMs - LEAD_MS };
     const history =
       this.#known(event, message) ?? (await this.#options.log.load(deliveryAggregate(event.data)));
     if (history.at(-1)?.sequence !== message.seq) return this.#worker.settleIfEnded(history);
+    if (dueAtMs !== null) await until(dueAtMs);
     return this.#begin({ target: { kind, id }, history, dueAtMs, isFromWaitingRoom: false });
   }
 
@@ -175,6 +178,12 @@ class DeliveryLanes implements WorkQueue {
       exhausted: outcome.kind === "failed" && state === "dead",
     });
   }
+}
+
+/** Timers may fire a millisecond early, retries may not (I6). */
+async function until(atMs: number): Promise<void> {
+  for (let left = atMs - Date.now(); left > 0; left = atMs - Date.now())
+    await new Promise((resolve) => setTimeout(resolve, left));
 }
 
 /** Starts working on deliveries to every target; several processes may. */

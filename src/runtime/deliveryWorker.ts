@@ -106,7 +106,10 @@ export class DeliveryWorker {
     const next = await record(this.#log, actor, { decision, draft });
     const { state } = decision;
     span.end({ outcome, state });
-    this.#logger.info(canonicalLine(pending, { outcome, attempt, state, dueAt }), "delivery.attempted");
+    // What went well stands in the log of events: a line for each of thousands a second is for who asks for it.
+    const level = outcome.kind === "accepted" ? "debug" : "info";
+    if (this.#logger.isLevelEnabled(level))
+      this.#logger[level](canonicalLine(pending, { outcome, attempt, state, dueAt }), "delivery.attempted");
     const createdAtMs = Date.parse(actor.first.time);
     this.#metrics.observe({ pending, outcome, attempt, state, dueAtMs: dueAt, createdAtMs });
     const made = { outcome, state, event: { event: next.event, sequence: next.head.sequence } };

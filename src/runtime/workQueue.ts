@@ -99,6 +99,7 @@ class Queue implements WorkQueue {
       try {
         const messages = await consumer.fetch({ max_messages: count, expires: PULL_EXPIRES_MS });
         const stop = () => messages.stop();
+        if (this.#stop.signal.aborted) stop();
         this.#stop.signal.addEventListener("abort", stop, { once: true });
         for await (const message of messages) {
           left -= 1;

@@ -26,7 +26,7 @@ beforeAll(async () => {
   const client = await database.pool.connect();
   await projectBatch(client, { stream: "deliveries", streamCreated: new Date(0), events: stored(histories) });
   client.release();
-  const store = new ExchangeStore({ pool: database.pool, log: silent });
+  const store = new ExchangeStore({ pool: database.pool, log: silent, now: () => EPOCH_MS + 5_000 });
   store.add({
     targetKind: "webhook",
     targetId: 14,
