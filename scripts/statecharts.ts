@@ -1,9 +1,11 @@
 /** Draws the statecharts of `machines/` as Mermaid. */
 import type { AnyStateMachine, AnyStateNode } from "xstate";
+import { alertMachine } from "../machines/alert.ts";
 import { deliveryMachine } from "../machines/delivery.ts";
 import { endpointMachine } from "../machines/endpoint.ts";
 import { replayMachine } from "../machines/replay.ts";
 import { syncRunMachine } from "../machines/syncRun.ts";
+import { trialRunMachine } from "../machines/trialRun.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../src/domain/retryPolicy.ts";
 
 const CHARTS: { title: string; text: string; machine: AnyStateMachine }[] = [
@@ -11,6 +13,11 @@ const CHARTS: { title: string; text: string; machine: AnyStateMachine }[] = [
     title: "Run",
     text: "One execution of a sync. Each arrow is one event in the log; `effect` is what the runtime performs on entry.",
     machine: syncRunMachine,
+  },
+  {
+    title: "Dry or test run",
+    text: "A look at what a run would do, or one record sent: beside the runs of the sync, and of no lifecycle event.",
+    machine: trialRunMachine,
   },
   {
     title: "Delivery",
@@ -21,6 +28,11 @@ const CHARTS: { title: string; text: string; machine: AnyStateMachine }[] = [
     title: "Endpoint",
     text: "The health of one target. Its circuit holds back first attempts only: a delivery that has begun keeps its schedule.",
     machine: endpointMachine,
+  },
+  {
+    title: "Alert",
+    text: "What one alert configuration watches in the runs of its sync. `limit.violated` again is for those that tell of every violation.",
+    machine: alertMachine,
   },
   {
     title: "Replay",

@@ -66,6 +66,9 @@ const VARIABLES = z.object({
     .default("127.0.0.1")
     .describe("address to listen on, for health, metrics and the API"),
   EGRET_HTTP_PORT: whole(0, 65_535, 4747).describe("port to listen on; 0 lets the system choose"),
+  EGRET_PUBLIC_URL: address(["http:", "https:"], "https://egret.example").describe(
+    "where people reach Egret, for links in alerts; not set: http://EGRET_HTTP_HOST:EGRET_HTTP_PORT",
+  ),
   EGRET_LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
       error: "must be one of trace, debug, info, warn, error, fatal, silent",
@@ -109,8 +112,14 @@ const VARIABLES = z.object({
   EGRET_EXCHANGE_RETENTION_DAYS: whole(0, 36_500, 14).describe(
     "days that headers and bodies of requests to targets are kept; 0 keeps none",
   ),
+  EGRET_RECORD_RETENTION_DAYS: whole(0, 36_500, 14).describe(
+    "days that rows of runs are kept as they were sent or set aside, for `egret records`; 0 keeps none",
+  ),
   EGRET_WORKER_CONCURRENCY: whole(1, 10_000, 100).describe(
     "runs and deliveries that one worker process holds at once",
+  ),
+  EGRET_RUNS_PER_WORKSPACE: whole(1, 10_000, 8).describe(
+    "runs of one workspace that work at the same time, over all processes; others wait their turn",
   ),
   EGRET_STREAM_MAX_BYTES: whole(1_048_576, 2 ** 50 - 1, 4 * 2 ** 30).describe(
     "size at which each stream stops accepting, bytes; nothing old is ever dropped to make room",
@@ -140,6 +149,7 @@ export interface Config {
   streamPrefix: string;
   httpHost: string;
   httpPort: number;
+  publicUrl: string | null;
   logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
   dir: string;
   allowHttp: boolean;
@@ -149,7 +159,9 @@ export interface Config {
   outboundCaFile: string | null;
   deliveryRetentionDays: number;
   exchangeRetentionDays: number;
+  recordRetentionDays: number;
   workerConcurrency: number;
+  runsPerWorkspace: number;
   streamMaxBytes: number;
   /** May hold a password. */
   otlpEndpoint: string | null;
@@ -196,6 +208,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = e
     streamPrefix: values.EGRET_STREAM_PREFIX,
     httpHost: values.EGRET_HTTP_HOST,
     httpPort: values.EGRET_HTTP_PORT,
+    publicUrl: values.EGRET_PUBLIC_URL ?? null,
     logLevel: values.EGRET_LOG_LEVEL,
     dir: values.EGRET_DIR,
     allowHttp: values.EGRET_ALLOW_HTTP,
@@ -204,7 +217,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = e
     outboundCaFile: values.EGRET_OUTBOUND_CA_FILE ?? null,
     deliveryRetentionDays: values.EGRET_DELIVERY_RETENTION_DAYS,
     exchangeRetentionDays: values.EGRET_EXCHANGE_RETENTION_DAYS,
+    recordRetentionDays: values.EGRET_RECORD_RETENTION_DAYS,
     workerConcurrency: values.EGRET_WORKER_CONCURRENCY,
+    runsPerWorkspace: values.EGRET_RUNS_PER_WORKSPACE,
     streamMaxBytes: values.EGRET_STREAM_MAX_BYTES,
     otlpEndpoint: values.EGRET_OTLP_ENDPOINT ?? null,
     traceShare: values.EGRET_TRACE_SHARE,
@@ -238,6 +253,7 @@ export function redactedConfig(config: Config): Record<string, string | number |
     outboundProxy,
     outboundCaFile,
     otlpEndpoint,
+    publicUrl,
     ...open
   } = config;
   return {
@@ -248,6 +264,7 @@ export function redactedConfig(config: Config): Record<string, string | number |
     outboundAllow: outboundAllow.join(","),
     outboundProxy: shown(outboundProxy !== null),
     outboundCaFile: outboundCaFile ?? "not set",
+    publicUrl: publicUrl ?? "not set",
     otlpEndpoint: shown(otlpEndpoint !== null),
   };
 }

@@ -4,22 +4,28 @@ import type { Hono } from "hono";
 import { sql } from "kysely";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { findHook } from "./configuration/hooks.ts";
 import {
   destinationStamps,
   findSync,
   readDestination,
+  readSplitOption,
   readSync,
   readWebhook,
   webhookStamps,
 } from "./configuration/store.ts";
 import { SubscriptionReader } from "./configuration/subscriptions.ts";
 import { autoDisableWebhook } from "./configuration/webhookSwitch.ts";
-import { createWebhookSender } from "./destinations/webhook.ts";
+import type { DestinationSender } from "./destinations/destination.ts";
+import { createDestinationSender } from "./destinations/registry.ts";
 import { AppError } from "./domain/errors.ts";
-import { acceptTrigger } from "./engine/claims.ts";
+import { acceptTrigger, releaseSync } from "./engine/claims.ts";
+import { acceptTrial } from "./engine/trials.ts";
 import { type HealthCheck, healthRoutes } from "./http/healthRoutes.ts";
+import { type HookDesk, hookRoutes } from "./http/hookRoutes.ts";
 import { metricsRoutes } from "./http/metricsRoutes.ts";
 import { type HttpServer, serveHttp } from "./http/server.ts";
+import { publishCommand } from "./log/commands.ts";
 import { connectLog, ensureTopology, type LogConnection } from "./log/connection.ts";
 import { EventLog } from "./log/eventLog.ts";
 import { follow } from "./log/follow.ts";
@@ -30,6 +36,7 @@ import { ExchangeStore } from "./projections/exchangeStore.ts";
 import { migrateToLatest } from "./projections/migrate.ts";
 import { startProjector } from "./projections/projector.ts";
 import { Releases } from "./releases.ts";
+import { startAlertWorker } from "./runtime/alerts/alertWorker.ts";
 import { startCommandWorker } from "./runtime/commandWorker.ts";
 import { DeliveryIntake } from "./runtime/deliveryIntake.ts";
 import { startDeliveryLanes } from "./runtime/deliveryLanes.ts";
@@ -42,10 +49,15 @@ import type { TracingOptions } from "./runtime/otelTracing.ts";
 import { startOutboxRelay } from "./runtime/outboxRelay.ts";
 import { openRegistry } from "./runtime/processMetrics.ts";
 import { startReplayWorker } from "./runtime/replayWorker.ts";
-import { DEFAULT_EXCHANGE_DAYS, startRetention } from "./runtime/retention.ts";
+import { DEFAULT_EXCHANGE_DAYS, DEFAULT_RECORD_DAYS, startRetention } from "./runtime/retention.ts";
 import { startRunWorker } from "./runtime/runWorker.ts";
+import { tellSending } from "./runtime/sendingDesk.ts";
 import { registerServiceMetrics } from "./runtime/serviceMetrics.ts";
 import { NO_TRACING, type Tracing } from "./runtime/tracing.ts";
+import { startTrialWorker } from "./runtime/trialWorker.ts";
+import { DEFAULT_RUNS_PER_WORKSPACE, openRunAdmission } from "./runtime/triggers/runAdmission.ts";
+import { startScheduler } from "./runtime/triggers/scheduler.ts";
+import { startSequences } from "./runtime/triggers/sequence.ts";
 import { webhookTarget } from "./runtime/webhookTarget.ts";
 import { type OutboundSettings, openOutboundPools } from "./security/outboundPools.ts";
 import { openSecretBox, type SecretBox } from "./security/secretBox.ts";
@@ -79,9 +91,15 @@ export interface Services {
 export interface EgretSettings extends ServiceSettings, OutboundSettings {
   roles: readonly Role[];
   http: { host: string; port: number };
+  /** Where people reach Egret, for links in alerts; not given, its own address. */
+  publicUrl?: string | null;
   concurrency: number;
+  /** Runs of one workspace that work at the same time, over all processes; 8 unless given. */
+  runsPerWorkspace?: number;
   /** How long headers and bodies of requests to targets are kept; 14 days unless given, 0 keeps none. */
   exchangeRetentionDays?: number;
+  /** How long rows of runs are kept as they were sent; 14 days unless given, 0 keeps none. */
+  recordRetentionDays?: number;
   /** Where traces go; not given, they are only handed on. */
   tracing?: Pick<TracingOptions, "endpoint" | "share"> | null;
   logger: Logger;
@@ -153,18 +171,25 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
         rules: {
           deliveryDays: settings.limits.deliveryRetentionDays,
           exchangeDays: settings.exchangeRetentionDays ?? DEFAULT_EXCHANGE_DAYS,
+          recordDays: settings.recordRetentionDays ?? DEFAULT_RECORD_DAYS,
         },
         logger,
       });
       releases.push(() => retention.stop());
+      startTriggers(services, { releases, logger });
     }
-    if (roles.includes("worker")) startWorkers(services, settings, { releases, registry, tracing });
+    let ownUrl = urlOf(settings.http);
+    const publicUrl = () => (settings.publicUrl ?? ownUrl).replace(/\/+$/, "");
+    if (roles.includes("worker"))
+      startWorkers(services, settings, { releases, registry, tracing, publicUrl });
     let isDraining = false;
     // They tell of the installation, not of this process: from a few processes is enough.
     if (roles.includes("api") || roles.includes("projector")) registerServiceMetrics(registry, services);
     const app = healthRoutes(healthChecks(services), () => isDraining);
     app.route("/", metricsRoutes(registry));
+    if (roles.includes("api")) app.route("/", hookRoutes(hookDesk(services)));
     const server = await serve(app, settings);
+    if (roles.includes("api")) ownUrl = server.url;
     releases.push(server.close);
     const close = () => {
       isDraining = true;
@@ -203,21 +228,38 @@ function startProjecting(
   releases.push(() => projector.close());
 }
 
+/** Where the API listens as the settings have it, which a process without it cannot know better. */
+function urlOf({ host, port }: EgretSettings["http"]): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function startTriggers(
+  { connection, database: { db } }: Services,
+  { releases, logger }: { releases: Releases; logger: Logger },
+): void {
+  const scheduler = startScheduler({ db, connection, logger });
+  releases.push(() => scheduler.stop());
+  const sequences = startSequences({ db, connection, logger });
+  releases.push(() => sequences.close());
+}
+
 interface WorkerParts {
   releases: Releases;
   registry: Registry;
   tracing: Tracing;
+  publicUrl(): string;
 }
 
 function startDeliveries(
   { connection, log, database, box }: Services,
   settings: EgretSettings,
-  { releases, registry, tracing }: WorkerParts,
-): void {
+  { releases, registry, tracing }: Omit<WorkerParts, "publicUrl">,
+): { sender: DestinationSender } {
   const { logger } = settings;
   const { db } = database;
   const { close, ...pools } = openOutboundPools(settings, { connections: CONNECTIONS_PER_ORIGIN });
   releases.push(close);
+  const sender = createDestinationSender({ ...pools, version: VERSION });
   const targets = {
     webhook: webhookTarget({
       readWebhook: (id) => readWebhook(db, box, id),
@@ -225,13 +267,18 @@ function startDeliveries(
       ...pools,
       userAgent: WEBHOOK_USER_AGENT,
     }),
-    destination: destinationTarget({
-      readDestination: (id) => readDestination(db, box, id),
-      stamps: (ids) => destinationStamps(db, ids),
-      database,
+    destination: tellSending(
       connection,
-      sender: createWebhookSender({ ...pools, version: VERSION }),
-    }),
+      destinationTarget({
+        readDestination: (id) => readDestination(db, box, id),
+        stamps: (ids) => destinationStamps(db, ids),
+        readSplitOption: (syncId) => readSplitOption(db, syncId),
+        keepsRows: (settings.recordRetentionDays ?? DEFAULT_RECORD_DAYS) > 0,
+        database,
+        connection,
+        sender,
+      }),
+    ),
   };
   const keepsExchanges = (settings.exchangeRetentionDays ?? DEFAULT_EXCHANGE_DAYS) > 0;
   const exchanges = keepsExchanges ? new ExchangeStore({ pool: database.pool, log: logger }) : undefined;
@@ -255,34 +302,51 @@ function startDeliveries(
     logger,
   });
   releases.push(() => deliveries.close());
+  return { sender };
 }
 
 function startWorkers(
   services: Services,
   settings: EgretSettings,
-  { releases, registry, tracing }: WorkerParts,
+  { releases, registry, tracing, publicUrl }: WorkerParts,
 ): void {
   const { connection, log, database, box } = services;
   const { logger } = settings;
   const { db } = database;
-  startDeliveries(services, settings, { releases, registry, tracing });
+  const { sender } = startDeliveries(services, settings, { releases, registry, tracing });
   const intake = new DeliveryIntake(log);
   const subscriptions = new SubscriptionReader(database.pool);
   const notifier = startNotifier({ connection, intake, subscriptions, logger, tracing });
   releases.push(() => notifier.close());
+  const alerts = startAlertWorker({ connection, db, log, logger, publicUrl });
+  releases.push(() => alerts.close());
   const engine = runEngine({ database, readSync: (id) => readSync(db, box, id) });
   const worker = `${hostname()}/${process.pid}`;
+  const limit = settings.runsPerWorkspace ?? DEFAULT_RUNS_PER_WORKSPACE;
+  const admission = openRunAdmission({ db, log, limit });
+  releases.push(async () => admission.close());
   const runs = startRunWorker({
     connection,
     log,
     intake,
     engine,
+    admission,
     worker,
     concurrency: RUNS_PER_PROCESS,
     logger,
     tracing,
   });
   releases.push(() => runs.close());
+  const trials = startTrialWorker({
+    connection,
+    log,
+    database,
+    readSync: (id) => readSync(db, box, id),
+    sender,
+    worker,
+    logger,
+  });
+  releases.push(() => trials.close());
   const replays = startReplayWorker({ db, connection, log, logger });
   releases.push(() => replays.close());
   const desk = {
@@ -297,9 +361,20 @@ function startWorkers(
       return rows.map(({ name }) => name).sort();
     },
     acceptTrigger: (claim: Parameters<typeof acceptTrigger>[1]) => acceptTrigger(db, claim),
+    acceptTrial: (wish: Parameters<typeof acceptTrial>[1]) => acceptTrial(db, wish),
+    releaseRun: (syncId: number, runId: number) => releaseSync(db, syncId, runId),
   };
   const commands = startCommandWorker({ connection, log, desk, logger, tracing });
   releases.push(() => commands.close());
+}
+
+function hookDesk({ connection, database: { db } }: Services): HookDesk {
+  return {
+    find: (token) => findHook(db, token),
+    publish: async (workspaceId, { id, payload }) => {
+      await publishCommand(connection, { workspaceId, verb: "trigger", payload, id });
+    },
+  };
 }
 
 function healthChecks({ connection, database }: Services): HealthCheck[] {

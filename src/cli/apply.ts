@@ -13,7 +13,7 @@ import {
   testChangedDestinations,
 } from "./applyFile.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
-import { idLines, planLines, secretLines, staysDisabledLines, testLines } from "./planOutput.ts";
+import { idLines, planLines, resendLines, secretLines, staysDisabledLines, testLines } from "./planOutput.ts";
 import { findServices, type ReachOptions, secretBoxOf, withDatabase, withReachOptions } from "./reach.ts";
 import { complain, paint, print, printJson } from "./terminal.ts";
 
@@ -52,6 +52,7 @@ async function apply(options: ApplyOptions): Promise<void> {
     if (!isJson) {
       for (const line of planLines(planned.plan.changes)) print(line);
       for (const line of staysDisabledLines(planned.plan.staysDisabled)) print(line);
+      for (const line of resendLines(planned.resends)) print(line);
     }
     if (!(await isWanted(planned, options))) {
       if (isJson) printJson({ applied: false, ...changesOf(planned) });
@@ -109,7 +110,7 @@ async function carryOut(
   for (const line of testLines(tested)) print(line);
 }
 
-function changesOf({ plan }: PlannedFile): object {
+function changesOf({ plan, resends }: PlannedFile): object {
   const changes = plan.changes.filter(({ action }) => action !== "unchanged");
-  return { changes, stays_disabled: plan.staysDisabled };
+  return { changes, stays_disabled: plan.staysDisabled, resends };
 }

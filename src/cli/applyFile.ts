@@ -5,12 +5,13 @@ import { type EgretFile, type ReadOptions, readEgretFile } from "../configuratio
 import { type Plan, planChanges } from "../configuration/plan.ts";
 import { readDestination } from "../configuration/store.ts";
 import type { DestinationSender, TestResult } from "../destinations/destination.ts";
-import { createWebhookSender } from "../destinations/webhook.ts";
+import { createDestinationSender } from "../destinations/registry.ts";
 import type { Database } from "../projections/database.ts";
 import { type OutboundSettings, openOutboundPools } from "../security/outboundPools.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { postgresSource } from "../sources/postgres.ts";
 import { VERSION } from "../version.ts";
+import { type Resend, resendsOf } from "./resends.ts";
 
 /** What planning and applying need. */
 export interface Desk {
@@ -22,6 +23,8 @@ export interface Desk {
 export interface PlannedFile {
   file: EgretFile;
   plan: Plan;
+  /** What the next runs send again because of it. */
+  resends: Resend[];
 }
 
 /**
@@ -32,7 +35,8 @@ export async function planFile({ db, box }: Desk, path: string, options: ReadOpt
   const file = await readEgretFile(path, options);
   const describe: Parameters<typeof planChanges>[0]["describe"] = (source, object) =>
     postgresSource.describeObject(source, object);
-  return { file, plan: await planChanges({ db, box, file, describe }) };
+  const plan = await planChanges({ db, box, file, describe });
+  return { file, plan, resends: await resendsOf({ db, box }, plan) };
 }
 
 /** Makes the plan true; all of it or nothing. */
@@ -86,7 +90,7 @@ export async function testChangedDestinations(
     .execute();
   const { close, ...pools } = openOutboundPools(outbound, { connections: 1 });
   try {
-    const sender = createWebhookSender({ ...pools, version: VERSION });
+    const sender = createDestinationSender({ ...pools, version: VERSION });
     const tested = await Promise.all(rows.map(({ id }) => testDestination({ db, box }, sender, id)));
     return tested.filter((result) => result !== null);
   } finally {

@@ -19,6 +19,8 @@ export interface AuditedDelivery {
   kind: "batch" | "lifecycle";
   id: string;
   events: StoredEvent[];
+  /** It was refused and cut in two: what became of its rows stands in the halves. */
+  isCut?: boolean;
 }
 
 /** What the log has of a run, and what is wrong with it. */
@@ -51,8 +53,8 @@ export async function auditRun(open: OpenLog, run: RunAggregate): Promise<Audit>
     isAged: false,
   };
   audit.events = await loadChecked(open, audit, { aggregate: run, behaviour: runBehaviour });
-  audit.isEnded = audit.events.some(
-    ({ event }) => event.type === "sync.success" || event.type === "sync.failed",
+  audit.isEnded = audit.events.some(({ event }) =>
+    ["sync.success", "sync.failed", "sync.skipped"].includes(event.type),
   );
   const triggered = audit.events.find(({ event }) => event.type === "sync.triggered")?.event;
   if (triggered === undefined) return audit;
@@ -109,21 +111,41 @@ async function auditBatches(open: OpenLog, audit: Audit): Promise<void> {
   if (destinationId === undefined || batches === 0) return;
   const endedWell = history.data("sync.completed")?.status === "ok";
   const ids = Array.from({ length: batches }, (_, index) => batchDeliveryId(audit.run.runId, index + 1));
-  const histories = await inTurns(ids, (id) =>
-    loadDelivery(open, audit, { kind: "destination", targetId: destinationId, id }),
-  );
-  for (const [index, events] of histories.entries()) {
-    const id = ids[index] ?? "";
+  const histories = await inTurns(ids, (id) => loadBatch(open, audit, { targetId: destinationId, id }));
+  for (const { id, events, isCut = false } of histories.flat()) {
     // A run that failed may have given the rest of its plan up before it became deliveries.
     if (events.length === 0 && endedWell) audit.problems.push(`delivery/${id}, a batch, is not in the log`);
     if (events.length === 0) continue;
-    audit.deliveries.push({ kind: "batch", id, events });
+    audit.deliveries.push({ kind: "batch", id, events, isCut });
     if (hasEnded(events)) continue;
     // One that was delivered or given up and begun again later is open, but the run did wait for it.
     if (endedWell && endingOf(events) === undefined)
       audit.problems.push(`delivery/${id}, a batch, has not ended though the run has`);
     else audit.open += 1;
   }
+}
+
+/** A batch, and behind it the halves into which it was cut when it was refused, and theirs. */
+async function loadBatch(
+  open: OpenLog,
+  audit: Audit,
+  { targetId, id }: { targetId: number; id: string },
+): Promise<Omit<AuditedDelivery, "kind">[]> {
+  const events = await loadDelivery(open, audit, { kind: "destination", targetId, id });
+  const [first, ending] = [events[0]?.event, endingOf(events)];
+  const mayBeCut =
+    ending?.type === "delivery.dead" &&
+    ending.data.reason === "refused" &&
+    first?.type === "delivery.pending" &&
+    first.data.records > 1;
+  if (!mayBeCut) return [{ id, events }];
+  const [half, other] = await Promise.all(
+    ["1", "2"].map((part) => loadBatch(open, audit, { targetId, id: `${id}_${part}` })),
+  );
+  const halves = [...(half ?? []), ...(other ?? [])];
+  // A batch that was refused as a whole has none; of one that was cut in a run that failed, some may be missing.
+  const isCutInTwo = halves.some((each) => each.events.length > 0);
+  return isCutInTwo ? [{ id, events, isCut: true }, ...halves] : [{ id, events }];
 }
 
 async function auditLifecycle(open: OpenLog, audit: Audit): Promise<void> {
@@ -190,13 +212,19 @@ function checkCounters(audit: Audit): void {
   const completed = audit.events.find(({ event }) => event.type === "sync.completed")?.event;
   if (completed?.type !== "sync.completed" || completed.data.status !== "ok") return;
   const batches = audit.deliveries.filter(({ kind }) => kind === "batch");
-  if (batches.length !== (new RunHistory(audit.events).data("sync.planned")?.batches ?? 0)) return;
+  const planned = batches.filter(({ id }) => !id.includes("_"));
+  if (planned.length !== (new RunHistory(audit.events).data("sync.planned")?.batches ?? 0)) return;
   const rows = { delivered: 0, dead: 0 };
-  for (const { events } of batches) {
+  for (const { events, isCut = false } of batches) {
+    if (isCut) continue;
     const first = events[0]?.event;
     const records = first?.type === "delivery.pending" ? first.data.records : 0;
-    if (endingOf(events)?.type === "delivery.delivered") rows.delivered += records;
-    else rows.dead += records;
+    const ending = endingOf(events);
+    const isDelivered = ending?.type === "delivery.delivered";
+    // An answer that speaks of each row may have taken only some.
+    const rejected = isDelivered ? (ending.data.records_rejected ?? 0) : records;
+    rows.delivered += records - rejected;
+    rows.dead += rejected;
   }
   const { records_updated, records_failed } = completed.data;
   compare(audit, { what: "accepted", said: records_updated, found: rows.delivered });

@@ -67,7 +67,7 @@ function refusal(
         );
       }
       return new InvalidInput(
-        `batch ${id} cannot be sent again: rows are kept only until a batch is settled. Trigger its sync instead ` +
+        `batch ${id} cannot be sent again: its rows may have newer values by now. Trigger its sync instead ` +
           "(`egret trigger <sync>`): rows that were not accepted are found and sent by its next run, and with --full all are",
       );
   }

@@ -7,9 +7,17 @@ import { paint, type Style } from "./terminal.ts";
 export function eventDetails(event: AnyEvent): string {
   switch (event.type) {
     case "sync.triggered": {
-      const { sync_name, force_full_sync, sync_trigger_reason } = event.data;
-      const full = force_full_sync ? ", full sync asked for" : "";
+      const { sync_name, force_full_sync, allow_deletes, allow_rejects, sync_trigger_reason } = event.data;
+      const full = [
+        force_full_sync ? ", full sync asked for" : "",
+        allow_deletes === true ? ", deletes allowed" : "",
+        allow_rejects === true ? ", rejects allowed" : "",
+      ].join("");
       return `${sync_name}: ${sync_trigger_reason.ui_tag}, ${sync_trigger_reason.ui_detail}${full}`;
+    }
+    case "sync.skipped": {
+      const { sync_name, sync_trigger_reason, running_run_id } = event.data;
+      return `${sync_name}: ${sync_trigger_reason.ui_tag}, while run ${running_run_id} was under way`;
     }
     case "sync.started":
       return `by worker ${event.data.worker}`;
@@ -20,10 +28,12 @@ export function eventDetails(event: AnyEvent): string {
     case "sync.snapshotted":
       return `${counted(event.data.source_record_count, "row")} read in ${duration(event.data.duration_ms)}`;
     case "sync.planned": {
-      const { source_record_updates, source_record_invalids, batches, duration_ms } = event.data;
+      const { source_record_updates, source_record_deletes, source_record_invalids, batches, duration_ms } =
+        event.data;
+      const deletes = source_record_deletes > 0 ? `, ${count(source_record_deletes)} to delete` : "";
       const invalid =
         source_record_invalids > 0 ? `, ${count(source_record_invalids)} invalid set aside` : "";
-      return `${counted(source_record_updates, "row")} to send in ${counted(batches, "batch", "batches")}${invalid} (${duration(duration_ms)})`;
+      return `${counted(source_record_updates, "row")} to send${deletes} in ${counted(batches, "batch", "batches")}${invalid} (${duration(duration_ms)})`;
     }
     case "sync.loaded":
       return `${counted(event.data.records_updated, "row")} accepted, ${count(event.data.records_failed)} rejected`;
@@ -52,6 +62,16 @@ export function eventDetails(event: AnyEvent): string {
     case "endpoint.probing":
     case "endpoint.disabled":
       return endpointDetails(event);
+    case "alert.raised":
+    case "alert.resolved":
+      return alertDetails(event);
+    case "sync.cancel_requested":
+      return `by ${event.data.requested_by}`;
+    case "trial.requested":
+    case "trial.started":
+    case "trial.completed":
+    case "trial.failed":
+      return trialDetails(event);
     case "replay.requested":
       return `${event.data.wanted.kind.replace("_", " ")}, by ${event.data.requested_by}`;
     case "replay.completed":
@@ -59,6 +79,35 @@ export function eventDetails(event: AnyEvent): string {
     case "replay.cancelled":
       return replayEnd(event);
   }
+}
+
+function trialDetails(event: Extract<AnyEvent, { type: `trial.${string}` }>): string {
+  switch (event.type) {
+    case "trial.requested": {
+      const { run_kind, sync_name, sync_trigger_reason } = event.data;
+      return `${run_kind === "dry" ? "dry run" : "test"} of ${sync_name}: ${sync_trigger_reason.ui_detail}`;
+    }
+    case "trial.started":
+      return `by worker ${event.data.worker}`;
+    case "trial.completed": {
+      const { dry, test, source_record_count } = event.data;
+      if (test !== null)
+        return `the record was ${test.outcome}${test.error === null ? "" : ` (${test.error})`}`;
+      const { expected_creates = 0, expected_updates = 0, expected_deletes = 0 } = dry ?? {};
+      const found = `${count(expected_creates)} creates, ${count(expected_updates)} updates, ${count(expected_deletes)} deletes`;
+      return `${counted(source_record_count ?? 0, "row")} read; expected: ${found}`;
+    }
+    case "trial.failed":
+      return `${event.data.error_code}: ${event.data.error_message}`;
+  }
+}
+
+function alertDetails(event: Extract<AnyEvent, { type: `alert.${string}` }>): string {
+  const { alert_instance_id, alert_type, sync_run_id, message, details } = event.data;
+  const alert = `${alert_type.replace("AlertConfiguration", "")} alert ${alert_instance_id}`;
+  if (event.type === "alert.resolved" && event.data.reason !== "recovered")
+    return `${alert}: closed, ${event.data.reason.replace("_", " ")}`;
+  return `${alert} on run ${sync_run_id}: ${message}: ${details}`;
 }
 
 function replayEnd(
@@ -129,6 +178,10 @@ const STYLES: Readonly<Record<string, Style>> = {
   "delivery.retrying": "yellow",
   "delivery.dead": "red",
   "command.refused": "red",
+  "trial.completed": "green",
+  "trial.failed": "red",
+  "alert.raised": "yellow",
+  "alert.resolved": "green",
   "replay.failed": "red",
   "endpoint.healthy": "green",
   "endpoint.failing": "yellow",

@@ -4,7 +4,7 @@ import { duration } from "./format.ts";
 import { paint } from "./terminal.ts";
 
 /** Request and response as lines under the attempt they belong to. */
-export function exchangeLines(exchange: Exchange): string[] {
+export function exchangeLines(exchange: Omit<Exchange, "call">): string[] {
   const { requestHeaders, responseHeaders, responseBody } = exchange;
   const lines = [`time      ${splitText(exchange.split)}`];
   for (const [name, value] of Object.entries(requestHeaders)) lines.push(headerLine(">", name, value));
@@ -36,7 +36,8 @@ export function splitText({ dnsMs, connectMs, tlsMs, firstByteMs, totalMs }: Exc
     .join(", ");
 }
 
-function headerLine(mark: string, name: string, value: string): string {
+/** One header as a line. */
+export function headerLine(mark: string, name: string, value: string): string {
   return `${paint("dim", `${mark} ${printable(name)}:`)} ${printable(value)}`;
 }
 

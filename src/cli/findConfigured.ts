@@ -60,7 +60,16 @@ export function findDestinationNamed(db: Kysely<Database>, workspace: Named, wan
   return findNamed(db, workspace, { kind: "destination", wanted });
 }
 
+/**
+ * A source of a workspace by name or id.
+ * @throws NotFound naming the nearest, or those that there are.
+ */
+export function findSourceNamed(db: Kysely<Database>, workspace: Named, wanted: string): Promise<Named> {
+  return findNamed(db, workspace, { kind: "source", wanted });
+}
+
 const TABLES = {
+  source: "egret.sources",
   sync: "egret.syncs",
   webhook: "egret.webhooks",
   destination: "egret.destinations",

@@ -3,7 +3,8 @@ import type { Applied } from "../configuration/apply.ts";
 import type { Change, FieldChange } from "../configuration/configItem.ts";
 import type { Plan } from "../configuration/plan.ts";
 import type { ConfiguredIds, TestedDestination } from "./applyFile.ts";
-import { dayAndTime } from "./format.ts";
+import { counted, dayAndTime } from "./format.ts";
+import type { Resend } from "./resends.ts";
 import { paint } from "./terminal.ts";
 
 const MAX_VALUE_LETTERS = 60;
@@ -30,6 +31,15 @@ export function staysDisabledLines(webhooks: Plan["staysDisabled"]): string[] {
   return webhooks.map(({ name, at, reason }) => {
     const text = `webhook ${name} was disabled (${reason}) at ${dayAndTime(at)} and stays so`;
     return `${paint("yellow", "!")} ${text}; to switch it on: egret webhook enable ${name}`;
+  });
+}
+
+/** What the next runs send again because of the changes, and how to see more of it before. */
+export function resendLines(resends: readonly Resend[]): string[] {
+  return resends.map(({ sync, reasons, rows }) => {
+    const what =
+      rows === null ? "all rows" : `${counted(rows, "row")} that the destination has accepted before`;
+    return `${paint("yellow", "!")} sync ${sync}: the next run is a full sync (${reasons.join(", ")}) and sends ${what} again`;
   });
 }
 

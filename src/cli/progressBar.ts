@@ -9,8 +9,9 @@ export interface RunView {
   planned: number | null;
   sent: number;
   rejected: number;
-  /** How long this phase has gone on, ms. */
-  phaseMs: number;
+  /** Rows of this phase per second; null while nobody knows. */
+  perSecond: number | null;
+  timeLeftMs: number | null;
 }
 
 const BAR_LETTERS = 24;
@@ -18,22 +19,24 @@ const BAR_LETTERS = 24;
 /** `loading       ████░░░░  62 %  2,093 of 3,376 rows  1,240 rows/s  1.03 s left`. */
 export function progressLine(view: RunView): string {
   const title = paint("cyan", view.phase.padEnd(12));
-  if (view.phase !== "loading" || view.planned === null) {
-    const rows = view.rowsRead === null ? "" : `${counted(view.rowsRead, "row")} read`;
-    return [title, rows, rate(view.rowsRead ?? 0, view.phaseMs)].filter((part) => part !== "").join("  ");
-  }
-  const done = view.sent + view.rejected;
-  const share = view.planned === 0 ? 1 : Math.min(1, done / view.planned);
-  const perMs = view.phaseMs > 0 ? done / view.phaseMs : 0;
-  const left = perMs > 0 && share < 1 ? `${duration((view.planned - done) / perMs)} left` : "";
-  const parts = [
-    `${title} ${bar(share)}${String(Math.floor(share * 100)).padStart(4)} %`,
-    `${count(done)} of ${counted(view.planned, "row")}`,
-    view.rejected > 0 ? paint("red", `${count(view.rejected)} rejected`) : "",
-    rate(done, view.phaseMs),
-    left,
+  const parts =
+    view.phase === "loading" && view.planned !== null ? loadingParts(view, view.planned) : readParts(view);
+  return [title, ...parts, rate(view.perSecond)].filter((part) => part !== "").join("  ") + timeLeft(view);
+}
+
+function loadingParts({ sent, rejected }: RunView, planned: number): string[] {
+  const done = sent + rejected;
+  const share = planned === 0 ? 1 : Math.min(1, done / planned);
+  return [
+    `${bar(share)}${String(Math.floor(share * 100)).padStart(4)} %`,
+    `${count(done)} of ${counted(planned, "row")}`,
+    rejected > 0 ? paint("red", `${count(rejected)} rejected`) : "",
   ];
-  return parts.filter((part) => part !== "").join("  ");
+}
+
+function readParts({ rowsRead, planned }: RunView): string[] {
+  const read = rowsRead === null ? "" : `${counted(rowsRead, "row")} read`;
+  return [read, planned === null ? "" : `${count(planned)} changed`];
 }
 
 function bar(share: number): string {
@@ -42,6 +45,10 @@ function bar(share: number): string {
   return paint("green", "█".repeat(full)) + paint("dim", "░".repeat(BAR_LETTERS - full));
 }
 
-function rate(rows: number, ms: number): string {
-  return rows > 0 && ms >= 100 ? `${count((rows / ms) * 1_000)} rows/s` : "";
+function rate(perSecond: number | null): string {
+  return perSecond === null || perSecond <= 0 ? "" : `${count(perSecond)} rows/s`;
+}
+
+function timeLeft({ timeLeftMs }: RunView): string {
+  return timeLeftMs === null || timeLeftMs <= 0 ? "" : `  ${duration(timeLeftMs)} left`;
 }

@@ -13,6 +13,9 @@ export interface RunRequest {
   workspaceId: number;
   syncId: number;
   isFull: boolean;
+  /** Fuses that are passed over this time. */
+  allowDeletes?: boolean | undefined;
+  allowRejects?: boolean | undefined;
   /** Idempotency key: the same one never makes two runs. */
   id: string;
   reason: string;
@@ -49,6 +52,8 @@ export async function requestRun(
   const payload: TriggerCommand = triggerCommandSchema.parse({
     sync: syncId,
     force_full_sync: request.isFull,
+    allow_deletes: request.allowDeletes,
+    allow_rejects: request.allowRejects,
     reason: request.reason,
     requested_via: "CLI",
   });

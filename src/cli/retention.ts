@@ -16,9 +16,10 @@ export function retentionCommand(): Command {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      "\nEGRET_DELIVERY_RETENTION_DAYS: deliveries and attempts after their last event, by whole partitions; plans, settled" +
-        "\n  batches and rows set aside after their run; accepted commands, 7 days at least: repeated later, one runs again." +
+      "\nEGRET_DELIVERY_RETENTION_DAYS: deliveries and attempts after their last event, by whole partitions; plans and settled" +
+        "\n  batches after their run; accepted commands, 7 days at least: repeated later, one runs again." +
         "\nEGRET_EXCHANGE_RETENTION_DAYS: headers and bodies of requests, by whole days (UTC)." +
+        "\nEGRET_RECORD_RETENTION_DAYS: rows of runs as they were sent or set aside, never longer than their deliveries." +
         "\nRuns and configuration changes stay for ever.\n\nExample:\n  egret retention --dry-run",
     );
   return withReachOptions(command).action(retain);
@@ -30,6 +31,7 @@ async function retain(options: RetentionCommandOptions): Promise<void> {
   const rules = {
     deliveryDays: reach.config.deliveryRetentionDays,
     exchangeDays: reach.config.exchangeRetentionDays,
+    recordDays: reach.config.recordRetentionDays,
   };
   const report = await withDatabase(reach, (database) => applyRetention({ database, rules, isDryRun }));
   if (report === null)

@@ -6,14 +6,18 @@ import { searchDeliveries } from "../projections/deliverySearch.ts";
 import { getRun, type Run } from "../projections/runs.ts";
 import { attemptLine, paintState } from "./deliveryWords.ts";
 import { eventDetails, eventTitle } from "./eventLine.ts";
+import { EXIT } from "./exitCodes.ts";
 import { clock, counted, dayAndTime, duration } from "./format.ts";
 import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
-import { findRun, parseRunId } from "./runInLog.ts";
+import { findAnyRun, parseRunId } from "./runInLog.ts";
+import { RunScreen } from "./runScreen.ts";
 import { paintStatus } from "./runs.ts";
-import { paint, print, printJson } from "./terminal.ts";
+import { paint, print, printJson, StatusLine } from "./terminal.ts";
+import { watchToEnd } from "./watchRun.ts";
 
 interface RunOptions extends ReachOptions {
   all?: boolean;
+  watch?: boolean;
   json?: boolean;
 }
 
@@ -25,6 +29,8 @@ interface Story {
 }
 
 const MOST_DELIVERIES = 100_000;
+/** A run may wait for its turn for long: whoever watches it has time, ms. */
+const PATIENCE_MS = 86_400_000;
 /** Batches that went well at once are only counted beyond this number. */
 const SHOWN_BATCHES = 10;
 
@@ -34,22 +40,45 @@ export function runCommand(): Command {
     .description("show what happened in a run: its events, batches, deliveries and attempts")
     .argument("<id>", "id of the run")
     .option("--all", "show every batch, also the many that went well at once")
+    .option("--watch", "while it goes on, show its progress, and then how it ended")
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
       "\nThe timeline comes from the log, the deliveries from the read models.\n\nExample:\n  egret run 7011",
     );
   return withReachOptions(command).action(async (id: string, options: RunOptions) => {
-    const story = await readStory(options, parseRunId(id));
+    const runId = parseRunId(id);
+    if (options.watch === true) await watch(options, runId);
+    const story = await readStory(options, runId);
     if (options.json === true) printJson({ ...story, events: story.events.map(({ event }) => event) });
     else printStory(story, options.all === true);
   });
 }
 
+/** Shows the run until it has ended; one that has ended already is told of at once. */
+async function watch(options: RunOptions, runId: number): Promise<void> {
+  const reach = await findServices(options);
+  await withLog(reach, async ({ connection, log }) => {
+    const run = await findAnyRun(connection, runId);
+    const first = (await log.load(run))[0];
+    const screen = options.json === true ? null : new RunScreen(new StatusLine());
+    const last = await watchToEnd({
+      connection,
+      run,
+      fromSequence: first?.sequence ?? 1,
+      startTimeoutMs: PATIENCE_MS,
+      onEvent: (event) => screen?.onEvent(event),
+      onProgress: (progress) => screen?.onProgress(progress),
+    });
+    if (last.type === "sync.failed" || last.type === "trial.failed") process.exitCode = EXIT.failed;
+  });
+  if (options.json !== true) print();
+}
+
 async function readStory(options: RunOptions, runId: number): Promise<Story> {
   const reach = await findServices(options);
   const events = await withLog(reach, async ({ connection, log }) =>
-    log.load(await findRun(connection, runId)),
+    log.load(await findAnyRun(connection, runId)),
   );
   return withDatabase(reach, async ({ db }) => {
     const run = await getRun(db, runId);

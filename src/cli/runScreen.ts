@@ -13,13 +13,23 @@ const PHASES: Readonly<Record<string, string>> = {
   "sync.snapshotted": "diffing",
   "sync.planned": "loading",
   "sync.loaded": "committing",
+  "sync.cancel_requested": "canceling",
+  "trial.requested": "queued",
+  "trial.started": "working",
 };
 
 /** Takes what is heard of one run and keeps a terminal up to date. */
 export class RunScreen {
   readonly #status: StatusLine;
-  #view: Omit<RunView, "phaseMs"> = { phase: "queued", rowsRead: null, planned: null, sent: 0, rejected: 0 };
-  #phaseSince = performance.now();
+  #view: RunView = {
+    phase: "queued",
+    rowsRead: null,
+    planned: null,
+    sent: 0,
+    rejected: 0,
+    perSecond: null,
+    timeLeftMs: null,
+  };
   #firstEventMs: number | null = null;
 
   constructor(status: StatusLine) {
@@ -32,7 +42,9 @@ export class RunScreen {
     const since = paint("dim", `+${duration(atMs - this.#firstEventMs)}`.padStart(9));
     this.#status.print(`  ${since}  ${eventTitle(event, 16)} ${eventDetails(event)}`);
     if (event.type === "sync.snapshotted") this.#view.rowsRead = event.data.source_record_count;
-    if (event.type === "sync.planned") this.#view.planned = event.data.source_record_updates;
+    if (event.type === "sync.planned") {
+      this.#view.planned = event.data.source_record_updates + event.data.source_record_deletes;
+    }
     if (event.type === "sync.loaded") this.#view.sent = event.data.records_updated;
     const phase = PHASES[event.type];
     if (phase === undefined) {
@@ -51,15 +63,16 @@ export class RunScreen {
     this.#view.planned = progress.records_planned ?? this.#view.planned;
     this.#view.sent = progress.records_sent ?? this.#view.sent;
     this.#view.rejected = progress.records_failed ?? this.#view.rejected;
+    this.#view.perSecond = progress.rate_per_second;
+    this.#view.timeLeftMs = progress.time_left_ms;
     this.#draw();
   }
 
   #enter(phase: string): void {
-    this.#view.phase = phase;
-    this.#phaseSince = performance.now();
+    this.#view = { ...this.#view, phase, perSecond: null, timeLeftMs: null };
   }
 
   #draw(): void {
-    this.#status.update(progressLine({ ...this.#view, phaseMs: performance.now() - this.#phaseSince }));
+    this.#status.update(progressLine(this.#view));
   }
 }

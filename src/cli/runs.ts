@@ -55,7 +55,7 @@ function cells(run: Run): string[] {
   const from = run.started_at ?? run.created_at;
   return [
     String(run.id),
-    run.sync_name,
+    run.run_kind === "normal" ? run.sync_name : `${run.sync_name} (${run.run_kind})`,
     paintStatus(run.status),
     dayAndTime(run.created_at),
     run.completed_at === null ? "-" : duration(run.completed_at.getTime() - from.getTime()),
@@ -70,5 +70,6 @@ function cells(run: Run): string[] {
 /** The status of a run in its colour. */
 export function paintStatus(status: Run["status"]): string {
   if (status === "completed") return paint("green", status);
+  if (status === "skipped") return paint("dim", status);
   return status === "failed" ? paint("red", status) : paint("cyan", status);
 }

@@ -82,9 +82,12 @@ async function open(config: Config, roles: readonly Role[], logger: Logger): Pro
       streamPrefix: config.streamPrefix,
       limits: logLimitsOf(config),
       exchangeRetentionDays: config.exchangeRetentionDays,
+      recordRetentionDays: config.recordRetentionDays,
       roles,
       http: { host: config.httpHost, port: config.httpPort },
+      publicUrl: config.publicUrl,
       concurrency: config.workerConcurrency,
+      runsPerWorkspace: config.runsPerWorkspace,
       tracing:
         config.otlpEndpoint === null ? null : { endpoint: config.otlpEndpoint, share: config.traceShare },
       ...outboundOf(config, embedded !== null),

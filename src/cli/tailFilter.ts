@@ -19,10 +19,12 @@ interface Wanted {
   run: string | null;
 }
 
-const RUN_KINDS = ["run", "alert", "config", "command", "endpoint", "replay"] as const;
+const RUN_KINDS = ["run", "trial", "alert", "config", "command", "endpoint", "replay"] as const;
 const KIND_WORDS: Readonly<Record<string, string>> = {
   run: "run",
   runs: "run",
+  trial: "trial",
+  trials: "trial",
   alert: "alert",
   alerts: "alert",
   config: "config",
@@ -61,6 +63,8 @@ const EVENT_WORDS: Readonly<Record<string, readonly string[]>> = {
       "open",
       "probing",
       "disabled",
+      "raised",
+      "resolved",
     ].map((word) => [word, [word]]),
   ),
 };
@@ -113,6 +117,7 @@ const ENDS: Readonly<Record<string, ReadonlySet<string>>> = {
   run: new Set(["triggered", "started", "completed", "success", "failed"]),
   alert: new Set(["raised", "resolved"]),
   config: new Set(),
+  trial: new Set(["requested", "started", "completed", "failed"]),
   command: new Set(["refused"]),
   endpoint: new Set(["healthy", "failing", "open", "probing", "disabled"]),
   replay: new Set(["requested", "completed", "failed", "cancelled"]),
@@ -122,13 +127,14 @@ const ENDS: Readonly<Record<string, ReadonlySet<string>>> = {
 function wordSubjects({ kinds, words, target, sync, run }: Wanted): TailFilter["subjects"] {
   const isWanted = (kind: string) =>
     (kinds.size === 0 || kinds.has(kind)) &&
-    ((sync === null && run === null) || kind === "run" || kind === "delivery");
+    ((sync === null && run === null) || ["run", "trial", "alert", "delivery"].includes(kind));
   // A word that no event of a kind ends with leaves nothing of that kind.
   const ends = (kind: string): string[] =>
     words.size === 0 ? ["*"] : [...words].filter((word) => ENDS[kind]?.has(word) === true);
   const runs = RUN_KINDS.filter(isWanted).flatMap((kind) =>
     ends(kind).map((end) => {
-      if (kind === "run") return `*.run.${sync ?? "*"}.${run ?? "*"}.${end}`;
+      if (kind === "run" || kind === "trial") return `*.${kind}.${sync ?? "*"}.${run ?? "*"}.${end}`;
+      if (kind === "alert") return `*.alert.${sync ?? "*"}.*.${end}`;
       return kind === "command" || kind === "replay" ? `*.${kind}.*.${end}` : `*.${kind}.*.*.${end}`;
     }),
   );

@@ -23,6 +23,8 @@ import { type RunEnd, watchRun } from "./watchRun.ts";
 
 interface TriggerOptions extends ReachOptions {
   full?: boolean;
+  allowDeletes?: boolean;
+  allowRejects?: boolean;
   watch?: boolean;
   workspace?: string;
   json?: boolean;
@@ -39,6 +41,8 @@ export function triggerCommand(): Command {
     .description("start a run of a sync")
     .argument("<sync>", "name or id of the sync")
     .option("--full", "send every valid row, changed or not")
+    .option("--allow-deletes", "go on although more is deleted than max_delete_percent allows")
+    .option("--allow-rejects", "go on although more is rejected than max_rejected_percent allows")
     .option("--watch", "show progress and wait for the end; the exit code tells the outcome")
     .option("--workspace <name>", "name or id; needed when there are several")
     .option("--id <key>", "idempotency key: the same key never starts a second run")
@@ -61,6 +65,8 @@ async function trigger(syncName: string, options: TriggerOptions): Promise<void>
         workspaceId: workspace.id,
         syncId: sync.id,
         isFull: options.full === true,
+        allowDeletes: options.allowDeletes,
+        allowRejects: options.allowRejects,
         id,
         timeoutMs,
       };

@@ -54,9 +54,9 @@ async function operatedSettings(
   trx: Transaction<Database>,
   { kind, id }: StoredItem,
 ): Promise<Record<string, unknown>> {
-  if (kind === "destination") {
+  if (kind === "destination" || kind === "sync") {
     const row = await trx
-      .selectFrom("egret.destinations")
+      .selectFrom(kind === "sync" ? "egret.syncs" : "egret.destinations")
       .select("paused")
       .where("id", "=", id)
       .executeTakeFirst();

@@ -1,18 +1,13 @@
 /** egret.yaml, read: its text parsed, filled in from the environment and checked as far as the file alone allows. */
 import { readFile, stat } from "node:fs/promises";
-import type {
-  EndpointTls,
-  Mapping,
-  Operation,
-  WebhookDestinationSecrets,
-  WebhookDestinationSettings,
-} from "../domain/configuration.ts";
+import type { EndpointTls, Mapping, Operation } from "../domain/configuration.ts";
 import { InvalidInput, toError } from "../domain/errors.ts";
 import { LIFECYCLE_EVENTS, type LifecycleEvent } from "../domain/lifecycle.ts";
 import { type SyncOptions, syncOptionsSchema } from "../domain/syncOptions.ts";
+import { type FileDestination, toFileDestination } from "./destinationSchema.ts";
 import { checkFile } from "./fileChecks.ts";
 import { type FieldPath, type FileProblem, invalidFile } from "./fileProblem.ts";
-import { type FileShape, fileSchema, SECTIONS, type SectionName } from "./fileSchema.ts";
+import { type FileShape, fileSchema, type MappingEntry, SECTIONS, type SectionName } from "./fileSchema.ts";
 import { schemaProblems } from "./schemaProblems.ts";
 import { readYamlTree, type YamlTree } from "./yamlTree.ts";
 
@@ -24,12 +19,7 @@ export interface EgretFile {
   workspace: string;
   sources: { name: string; type: "postgres"; url: string }[];
   models: { name: string; source: string; query: string }[];
-  destinations: {
-    name: string;
-    type: "webhook";
-    settings: WebhookDestinationSettings;
-    secrets: WebhookDestinationSecrets;
-  }[];
+  destinations: FileDestination[];
   syncs: FileSync[];
   webhooks: {
     name: string;
@@ -195,15 +185,7 @@ function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
     workspace: shape.workspace,
     sources: Object.entries(shape.sources).map(([name, { type, url }]) => ({ name, type, url })),
     models: Object.entries(shape.models).map(([name, { source, query }]) => ({ name, source, query })),
-    destinations: Object.entries(shape.destinations).map(([name, destination]) => {
-      const { type, auth_token, signing_secret, headers, tls, ...settings } = destination;
-      const secrets: WebhookDestinationSecrets = {};
-      if (auth_token !== undefined) secrets.auth_token = auth_token;
-      if (signing_secret !== undefined) secrets.signing_secret = signing_secret;
-      if (headers !== undefined) secrets.headers = headers;
-      if (tls !== undefined) secrets.tls = tls;
-      return { name, type, settings, secrets };
-    }),
+    destinations: Object.entries(shape.destinations).map((entry) => toFileDestination(...entry)),
     syncs: Object.entries(shape.syncs).map(([name, sync]) => toFileSync(name, sync, shape)),
     webhooks: Object.entries(shape.webhooks).map(
       ([name, { description, endpoint, events, tls, ...webhook }]) => ({
@@ -240,9 +222,14 @@ function toFileSync(name: string, sync: FileShape["syncs"][string], shape: FileS
   };
 }
 
-function toMapping(entry: NonNullable<FileShape["syncs"][string]["mappings"]>[number]): Mapping {
+/** What is as it would be anyway is left out, so that writing it down changes nothing. */
+function toMapping(entry: string | MappingEntry): Mapping {
   if (typeof entry === "string") return { column: entry, to: entry };
-  return entry.column === undefined
-    ? { constant: entry.constant ?? null, to: entry.to }
-    : { column: entry.column, to: entry.to };
+  const { column, constant, template, metadata, to, sync_null_values, field_type, basic_type } = entry;
+  const type = field_type === undefined ? {} : { field_type };
+  if (column !== undefined)
+    return { column, to, ...(sync_null_values === false ? { sync_null_values } : {}), ...type };
+  if (template !== undefined) return { template, to, ...type };
+  if (metadata !== undefined) return { metadata, to };
+  return { constant: constant ?? null, to, ...(basic_type === "datetime" ? { basic_type } : {}) };
 }

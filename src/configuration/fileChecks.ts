@@ -1,12 +1,15 @@
 /** What must hold between the parts of egret.yaml: references lead somewhere, fields are sent once, secrets stay out. */
-import { type EndpointTls, KEY_FIELD } from "../domain/configuration.ts";
+import type { EndpointTls } from "../domain/configuration.ts";
 import { endpointTlsProblems } from "../security/endpointTls.ts";
-import { headerProblem } from "../security/headerProblem.ts";
 import { installationPolicy } from "../security/outboundPolicy.ts";
 import { vetUrl } from "../security/outboundUrl.ts";
+import { destinationFaults, secretPlaces } from "./destinationChecks.ts";
 import type { FieldPath, FileProblem } from "./fileProblem.ts";
 import type { FileShape, SectionName } from "./fileSchema.ts";
+import { mappingFaults } from "./mappingChecks.ts";
 import { suggestion } from "./nearest.ts";
+import { operationFaults } from "./operationChecks.ts";
+import { triggerFaults } from "./triggerChecks.ts";
 import type { YamlTree } from "./yamlTree.ts";
 
 type SyncShape = FileShape["syncs"][string];
@@ -65,19 +68,13 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
   }
   for (const [name, destination] of Object.entries(file.destinations)) {
     const path = ["destinations", name];
-    const url = vetUrl(destination.url, { policy, allowHttp: true });
-    if (url !== null) problem([...path, "url"], url.message);
-    const header = headerProblem(destination.auth_token_header, destination.auth_token ?? "");
-    if (header !== null) problem([...path, "auth_token_header"], header);
-    for (const [header, value] of Object.entries(destination.headers ?? {})) {
-      const fault = headerProblem(header, value);
-      if (fault !== null) problem([...path, "headers", header], fault);
-    }
+    for (const fault of destinationFaults(destination, policy))
+      problem([...path, ...fault.path], fault.message);
     checkTls(path, destination.url, destination.tls);
-    for (const field of ["auth_token", "signing_secret"] as const) {
-      const literal = destination[field] !== undefined && !tree.isFromEnvironment([...path, field]);
-      if (literal)
-        warnings.push(tree.problemAt([...path, field], "A secret stands in the file; give it by ${NAME}."));
+    for (const field of secretPlaces(destination)) {
+      const place = [...path, ...field];
+      if (!tree.isFromEnvironment(place))
+        warnings.push(tree.problemAt(place, "A secret stands in the file; give it by ${NAME}."));
     }
   }
   for (const [name, sync] of Object.entries(file.syncs)) {
@@ -87,6 +84,12 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
     if (sync.source !== undefined) mustExist([...path, "source"], "sources", sync.source);
     for (const fault of objectFaults(sync, file)) problem([...path, ...fault.path], fault.message);
     for (const fault of mappingFaults(sync)) problem([...path, ...fault.path], fault.message);
+    for (const fault of operationFaults(sync, file.destinations)) {
+      problem([...path, ...fault.path], fault.message);
+    }
+    for (const fault of triggerFaults(name, file, names.syncs)) {
+      problem([...path, ...fault.path], fault.message);
+    }
   }
   for (const [name, webhook] of Object.entries(file.webhooks)) {
     const endpoint = vetUrl(webhook.endpoint, { policy, allowHttp: outbound.allowHttp });
@@ -120,27 +123,4 @@ function objectFaults(sync: SyncShape, file: FileShape): Fault[] {
     return [{ path: ["source"], message: `The model reads from "${own}"; leave \`source\` out.` }];
   }
   return [];
-}
-
-/** Fields that would be sent twice (behaviour.md 9.1); the key has its own field. */
-function mappingFaults(sync: SyncShape): Fault[] {
-  const faults: Fault[] = [];
-  const seen = new Map<string, number>();
-  for (const [at, entry] of (sync.mappings ?? []).entries()) {
-    const to = typeof entry === "string" ? entry : entry.to;
-    const path = typeof entry === "string" ? ["mappings", at] : ["mappings", at, "to"];
-    const first = seen.get(to);
-    if (to === KEY_FIELD) {
-      const hint = `the key "${sync.key}" travels under that name by itself; choose another`;
-      faults.push({ path, message: `The field "${KEY_FIELD}" is taken: ${hint}.` });
-    } else if (first !== undefined) {
-      faults.push({
-        path,
-        message: `The field "${to}" is already filled by mappings[${first}]; choose another name.`,
-      });
-    } else {
-      seen.set(to, at);
-    }
-  }
-  return faults;
 }

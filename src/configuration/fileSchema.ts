@@ -1,13 +1,10 @@
 /** The shape of egret.yaml: one zod schema, from which the JSON Schema for editors is made. */
 import { z } from "zod";
-import {
-  endpointTls,
-  OPERATIONS,
-  webhookDestinationSecrets,
-  webhookDestinationSettings,
-} from "../domain/configuration.ts";
+import { CONSTANT_TYPES, METADATA_FIELDS, OPERATIONS } from "../domain/configuration.ts";
+import { FIELD_TYPES } from "../domain/fieldTypes.ts";
 import { LIFECYCLE_EVENTS } from "../domain/lifecycle.ts";
 import { syncOptionsShape } from "../domain/syncOptions.ts";
+import { destinationSchema, tlsSchema } from "./destinationSchema.ts";
 
 /** Names of sources, models, destinations, syncs, webhooks and the workspace. */
 export const NAME_FORM = /^[A-Za-z][A-Za-z0-9_]{0,62}$/;
@@ -41,51 +38,35 @@ export const modelSchema = z
   })
   .describe("rows, as one SELECT over a source");
 
-const settings = webhookDestinationSettings.shape;
-
-const tlsSchema = endpointTls
-  .optional()
-  .describe(
-    "PEM texts by ${NAME}: `ca` to trust besides the usual authorities, `client_certificate` and `client_key` to show",
-  );
-
-export const destinationSchema = z
-  .strictObject({
-    type: z.literal("webhook"),
-    url: settings.url.describe("where rows are sent, http:// or https://"),
-    method: settings.method.describe("HTTP method"),
-    use_bulk_upload: settings.use_bulk_upload.describe("several rows in one request; false: one row each"),
-    wrap_data: settings.wrap_data.describe("rows inside an object with metadata; false: bare rows"),
-    batch_size: settings.batch_size.describe("most rows of one request"),
-    auth_token: webhookDestinationSecrets.shape.auth_token.describe(
-      "sent as it stands (write `Bearer x` yourself); give it by ${NAME}",
-    ),
-    auth_token_header: settings.auth_token_header.describe("header that carries the token"),
-    signing_secret: webhookDestinationSecrets.shape.signing_secret.describe(
-      "adds X-Signature over the body; give it by ${NAME}",
-    ),
-    headers: webhookDestinationSecrets.shape.headers.describe(
-      "further headers by name; kept as secrets, give values by ${NAME}",
-    ),
-    tls: tlsSchema,
-    timeout_seconds: settings.timeout_seconds.describe("time a request may take, seconds"),
-    parallel_requests: settings.parallel_requests.describe("most requests of one run at once"),
-    rate_limit_per_second: settings.rate_limit_per_second.describe(
-      "most requests per second; null for no limit",
-    ),
-    test_method: settings.test_method.describe("how the connection is tested"),
-  })
-  .describe("a place to send rows to");
-
 export const mappingEntrySchema = z
   .strictObject({
     column: z.string().min(1).optional().describe("column of the model or table"),
     constant: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional().describe("fixed value"),
+    template: z
+      .string()
+      .optional()
+      .describe("Liquid over the columns, as in {{ record['email'] | downcase }}; the field is a text"),
+    metadata: z.enum(METADATA_FIELDS).optional().describe("fact of the run"),
     to: z.string().min(1).max(200).describe("field that the destination gets"),
+    sync_null_values: z
+      .boolean()
+      .optional()
+      .describe("false leaves the field out of a record in which the column is null; left out: null is sent"),
+    field_type: z
+      .enum(FIELD_TYPES)
+      .optional()
+      .describe("type that the value is made; a row whose value cannot be made it is invalid, and not sent"),
+    basic_type: z
+      .enum(CONSTANT_TYPES)
+      .optional()
+      .describe("type of the constant; left out: as it is written"),
   })
-  .refine((entry) => (entry.column === undefined) !== (entry.constant === undefined), {
-    error: "A mapping has either `column` or `constant`.",
-  });
+  .refine(
+    ({ column, constant, template, metadata }) =>
+      [column, constant, template, metadata].filter((from) => from !== undefined).length === 1,
+    { error: "A mapping has one of `column`, `constant`, `template` and `metadata`." },
+  );
+export type MappingEntry = z.infer<typeof mappingEntrySchema>;
 
 export const syncSchema = z
   .strictObject({

@@ -7,6 +7,7 @@ import { SYNC_OPTIONS } from "../domain/syncOptions.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { newWebhookSecret } from "../security/signature.ts";
+import { deleteAlerts, reconcileAlerts } from "./alertConfigurations.ts";
 import type { ConfigItem, StoredItem } from "./configItem.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
@@ -45,7 +46,11 @@ export async function createItem(
   const { rows } = await sql<{ id: number }>`
     insert into ${sql.table(TABLES[item.kind])} (${sql.join(names)})
     values (${sql.join(Object.values(columns))}) returning id`.execute(trx);
-  return { id: rows[0]?.id ?? 0, webhookSecret };
+  const id = rows[0]?.id ?? 0;
+  if (item.kind === "sync") {
+    await reconcileAlerts(trx, { workspaceId, syncId: id, alerts: item.settings["alerts"] });
+  }
+  return { id, webhookSecret };
 }
 
 /** Updates an object to the given version; a webhook keeps its secret. */
@@ -56,6 +61,10 @@ export async function updateItem(writer: ItemWriter, item: StoredItem): Promise<
   await sql`update ${sql.table(TABLES[item.kind])} set ${sql.join(sets)}, updated_at = now() where id = ${item.id}`.execute(
     writer.trx,
   );
+  if (item.kind === "sync") {
+    const { trx, workspaceId } = writer;
+    await reconcileAlerts(trx, { workspaceId, syncId: item.id, alerts: item.settings["alerts"] });
+  }
 }
 
 /** A file that says `enabled` leaves disabled what was disabled elsewhere; one that disables takes that over. */
@@ -94,7 +103,9 @@ async function deleteSyncState(trx: Transaction<Database>, item: StoredItem): Pr
     ]);
   }
   await sql`drop table if exists ${sql.id("egret_state", `rows_${item.id}`)}`.execute(trx);
+  await trx.deleteFrom("egret.retry_keys").where("sync_id", "=", item.id).execute();
   await trx.deleteFrom("egret.sync_states").where("sync_id", "=", item.id).execute();
+  await deleteAlerts(trx, item.id);
 }
 
 /** The columns that hold an object's settings and secrets. */

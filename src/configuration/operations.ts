@@ -13,17 +13,18 @@ import { readStoredItems } from "./storedItems.ts";
 export interface Operation {
   db: Kysely<Database>;
   box: SecretBox;
-  kind: "webhook" | "destination";
+  kind: "webhook" | "destination" | "sync";
   id: number;
   /** Who, such as `egret webhook pause`. */
   actor: string;
 }
 
-const TABLES = { webhook: "egret.webhooks", destination: "egret.destinations" } as const;
+const TABLES = { webhook: "egret.webhooks", destination: "egret.destinations", sync: "egret.syncs" } as const;
 
 /**
- * Pauses or resumes a target; false when it was so already, and then nothing is written. Deliveries of a paused target
- * wait without spending attempts; applying an unchanged file does not resume it.
+ * Pauses or resumes a target or a sync; false when it was so already, and then nothing is written. Deliveries of a
+ * paused target wait without spending attempts, a paused sync starts by hand only; applying an unchanged file does not
+ * resume it.
  * @throws NotFound when it was deleted.
  */
 export function setPaused(operation: Operation, paused: boolean): Promise<boolean> {

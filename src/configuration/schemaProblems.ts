@@ -1,5 +1,6 @@
 /** Turns what the schema of egret.yaml refuses into sentences that name the place and the fix. */
 import type { z } from "zod";
+import { DESTINATION_TYPES, destinationKeys } from "./destinationSchema.ts";
 import type { FieldPath, FileProblem } from "./fileProblem.ts";
 import { fileSchema, mappingEntrySchema, SECTIONS } from "./fileSchema.ts";
 import { suggestion } from "./nearest.ts";
@@ -17,7 +18,7 @@ function issueProblems(tree: YamlTree, issue: Issue, above: FieldPath): FileProb
   switch (issue.code) {
     case "unrecognized_keys":
       return issue.keys.map((key) =>
-        tree.problemAtKey([...path, key], `Unknown key "${key}".${suggestion(key, knownKeys(path))}`),
+        tree.problemAtKey([...path, key], `Unknown key "${key}".${suggestion(key, knownKeys(tree, path))}`),
       );
     case "invalid_key":
       return [tree.problemAtKey(path, issue.issues[0]?.message ?? issue.message)];
@@ -48,10 +49,15 @@ function unionProblems(
   const isOtherKind = (found: Issue): boolean => found.code === "invalid_type" && found.path.length === 0;
   const meant = issue.errors.find((branch) => !branch.some(isOtherKind));
   if (meant !== undefined) return meant.flatMap((found) => issueProblems(tree, found, path));
+  const last = path.at(-1);
+  if (path.length === 3 && path[0] === "destinations" && last === "type")
+    return [tree.problemAt(path, unknownValue(tree, path, DESTINATION_TYPES))];
   const what =
-    path.at(-1) === "constant"
+    last === "constant"
       ? "a text, a number, true, false or null"
-      : "a column name, or a map with `column` and `to`";
+      : last === "payload" || last === "delete_payload"
+        ? "`columns`, `form` or `empty`, or a map with `json` or `field`"
+        : "a column name, or a map with `column` and `to`";
   return [tree.problemAt(path, `Write ${what}.`)];
 }
 
@@ -82,13 +88,13 @@ function wrongType(value: unknown, expected: string): string {
   return `Expected ${kind}, found ${found}.${quotes}`;
 }
 
-function knownKeys(path: FieldPath): string[] {
-  const [section, , list] = path;
+function knownKeys(tree: YamlTree, path: FieldPath): string[] {
+  const [section, name, list] = path;
   if (section === undefined) return Object.keys(fileSchema.shape);
   if (list === "mappings") return Object.keys(mappingEntrySchema.shape);
-  return Object.hasOwn(SECTIONS, section)
-    ? Object.keys(SECTIONS[section as keyof typeof SECTIONS].shape)
-    : [];
+  if (section === "destinations") return destinationKeys(valueAt(tree.value, [section, name ?? "", "type"]));
+  if (!Object.hasOwn(SECTIONS, section)) return [];
+  return Object.keys(SECTIONS[section as Exclude<keyof typeof SECTIONS, "destinations">].shape);
 }
 
 /** The value that a path leads to in plain values, or undefined. */

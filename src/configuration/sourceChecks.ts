@@ -1,10 +1,12 @@
 /** What only the source itself can tell about egret.yaml: that models run, columns exist, and the key can be a key. */
-import { KEY_FIELD, type Mapping, type Source, type SyncObject } from "../domain/configuration.ts";
+import type { Mapping, Source, SyncObject } from "../domain/configuration.ts";
 import { AppError, RunFailure, Unavailable } from "../domain/errors.ts";
 import { keyTypeProblem } from "../domain/syncKey.ts";
+import { columnFault, columnFaults, mappingsOf } from "./columnChecks.ts";
+import { missingFields } from "./destinationChecks.ts";
 import type { EgretFile, FileSync } from "./egretFile.ts";
 import type { FieldPath, FileProblem } from "./fileProblem.ts";
-import { suggestion } from "./nearest.ts";
+import type { MappingFault } from "./mappingChecks.ts";
 
 /** A column of a model or table; `type` as Postgres' format_type spells it. */
 export interface Column {
@@ -39,7 +41,13 @@ export async function checkSources(file: EgretFile, describe: DescribeObject): P
     for (const { path, message } of syncFaults(sync, columns)) {
       asked.problems.push(file.problemAt(["syncs", sync.name, ...path], message));
     }
-    mappings.set(sync.name, sync.mappings?.map(({ mapping }) => mapping) ?? everyColumn(columns, sync.key));
+    const kept = keptMappings(sync, columns);
+    mappings.set(sync.name, kept);
+    const destination = file.destinations.find(({ name }) => name === sync.destination);
+    for (const { path, message } of destination === undefined ? [] : missingFields(destination, sync, kept)) {
+      const place = ["syncs", sync.name, "destination"];
+      asked.problems.push(file.problemAt(place, `In "${sync.destination}" \`${path.join(".")}\` ${message}`));
+    }
   }
   return { problems: asked.problems, mappings };
 }
@@ -93,50 +101,35 @@ function isConnectionFailure(error: AppError): boolean {
   return error instanceof RunFailure && error.runCode === "SOURCE_CONNECTION_FAILED";
 }
 
-interface Fault {
-  path: FieldPath;
-  message: string;
-}
-
-function syncFaults(sync: FileSync, columns: readonly Column[]): Fault[] {
-  const faults: Fault[] = [];
-  const keyFault = columnFault(sync.key, columns);
+function syncFaults(sync: FileSync, columns: readonly Column[]): MappingFault[] {
+  const names = columns.map((column) => column.name);
+  const faults: MappingFault[] = [];
+  const keyFault = columnFault(sync.key, names);
   const type = columns.find((column) => column.name === sync.key)?.type;
   if (keyFault !== null) faults.push({ path: ["key"], message: keyFault });
   else if (type !== undefined) {
     const problem = keyTypeProblem(type);
     if (problem !== null) faults.push({ path: ["key"], message: `"${sync.key}": ${problem}.` });
   }
-  for (const { at, mapping } of sync.mappings ?? []) {
-    const message = "column" in mapping ? columnFault(mapping.column, columns) : null;
-    if (message !== null) faults.push({ path: ["mappings", at, "column"], message });
-  }
-  if (sync.mappings === null) {
-    for (const { to } of everyColumn(columns, sync.key)) {
-      const message = to === KEY_FIELD ? takenField(sync.key) : repeatedFault(to, columns);
-      if (message !== null) faults.push({ path: ["mappings"], message });
-    }
-  }
-  return faults;
+  const mark = highWaterMarkFault(sync.options.high_water_mark_attribute, columns);
+  if (mark !== null) faults.push({ path: ["high_water_mark_attribute"], message: mark });
+  return [...faults, ...columnFaults(sync, names)];
 }
 
-function takenField(key: string): string {
-  return `The column "${KEY_FIELD}" cannot travel under its name, which is that of the key "${key}"; list the mappings and give it another.`;
-}
-
-function columnFault(name: string, columns: readonly Column[]): string | null {
+function highWaterMarkFault(name: string | undefined, columns: readonly Column[]): string | null {
+  if (name === undefined) return null;
   const names = columns.map((column) => column.name);
-  if (!names.includes(name)) return `There is no column "${name}".${suggestion(name, names)}`;
-  return repeatedFault(name, columns);
+  const type = columns.find((column) => column.name === name)?.type;
+  if (type === undefined || /^(date$|timestamp)/.test(type)) return columnFault(name, names);
+  return `"${name}" is of type ${type}; name a column of type date or timestamp, or leave it out.`;
 }
 
-function repeatedFault(name: string, columns: readonly Column[]): string | null {
-  const isRepeated = columns.filter((column) => column.name === name).length > 1;
-  return isRepeated ? `More than one column is named "${name}"; give each its own name with AS.` : null;
-}
-
-function everyColumn(columns: readonly Column[], key: string): Extract<Mapping, { column: string }>[] {
-  const names = new Set(columns.map((column) => column.name));
-  names.delete(key);
-  return [...names].map((name) => ({ column: name, to: name }));
+/** What is kept of a sync's mappings: with `sync_all_properties` each run looks up the columns again. */
+function keptMappings(sync: FileSync, columns: readonly Column[]): Mapping[] {
+  if (sync.options.field_behavior === "sync_all_properties")
+    return sync.mappings?.map(({ mapping }) => mapping) ?? [];
+  return mappingsOf(
+    sync,
+    columns.map((column) => column.name),
+  );
 }

@@ -3,6 +3,7 @@ import { type Kysely, sql } from "kysely";
 import {
   type Destination,
   endpointTls,
+  httpRequestSecrets,
   type Mapping,
   mappingSchema,
   type Operation,
@@ -13,8 +14,9 @@ import {
   webhookDestinationSecrets,
   webhookDestinationSettings,
 } from "../domain/configuration.ts";
+import { httpRequestSettings } from "../domain/httpRequestDestination.ts";
 import { isLifecycleEvent } from "../domain/lifecycle.ts";
-import { syncOptionsSchema } from "../domain/syncOptions.ts";
+import { type SyncOptions, syncOptionsSchema } from "../domain/syncOptions.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
@@ -81,10 +83,15 @@ export async function readSync(db: Db, box: SecretBox, id: number): Promise<Sync
     object,
     operation: row.operation as Operation,
     mappings,
-    options: syncOptionsSchema.parse(row.options),
+    options: withPause(syncOptionsSchema.parse(row.options), row.paused),
     source,
     destination,
   };
+}
+
+/** A sync rests when the file or an operator says so. */
+function withPause(options: SyncOptions, isPausedByHand: boolean): SyncOptions {
+  return { ...options, paused: options.paused || isPausedByHand };
 }
 
 /** A source with its address; null when it was deleted. */
@@ -102,15 +109,32 @@ export async function readDestination(db: Db, box: SecretBox, id: number): Promi
   const secrets: unknown = JSON.parse(
     box.open(secretPurpose("destination", row.workspace_id, row.name), row.secret),
   );
+  const { id: destinationId, workspace_id: workspaceId, name, paused } = row;
+  const common = { id: destinationId, workspaceId, name, paused };
+  if (row.type === "http_request") {
+    return {
+      ...common,
+      type: row.type,
+      settings: httpRequestSettings.parse(row.settings),
+      secrets: httpRequestSecrets.parse(secrets),
+    };
+  }
   return {
-    id: row.id,
-    workspaceId: row.workspace_id,
-    name: row.name,
+    ...common,
     type: "webhook",
     settings: webhookDestinationSettings.parse(row.settings),
     secrets: webhookDestinationSecrets.parse(secrets),
-    paused: row.paused,
   };
+}
+
+/** A sync's `split_rejected_batches`; null when it was left out, or the sync was deleted. */
+export async function readSplitOption(db: Db, syncId: number): Promise<boolean | null> {
+  const row = await db
+    .selectFrom("egret.syncs")
+    .select("options")
+    .where("id", "=", syncId)
+    .executeTakeFirst();
+  return row === undefined ? null : (syncOptionsSchema.parse(row.options).split_rejected_batches ?? null);
 }
 
 /** A webhook with its signing secret; null when it was deleted. */

@@ -1,7 +1,19 @@
 /** What was said on the wire in one attempt, for people to inspect: secrets are replaced before anybody can store it. */
 
+/** What was asked for and what came of it. */
+export interface ExchangeCall {
+  method: string;
+  /** Without user, password and the values of its query. */
+  url: string;
+  /** Null when no status line came back. */
+  httpStatus: number | null;
+  /** Why there was no answer; null when there was one. */
+  error: string | null;
+}
+
 /** One request and its answer. Kept in Postgres under a retention of its own, never in the log. */
 export interface Exchange {
+  call: ExchangeCall;
   /** As they were sent, names in lower case; values of secret headers are replaced. */
   requestHeaders: Record<string, string>;
   /** Null when no status line came back. */

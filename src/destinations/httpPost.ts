@@ -1,6 +1,7 @@
 /** One HTTP request with a deadline: what came back, as a value. Never follows a redirect, never reads an endless body. */
 import { type Dispatcher, errors } from "undici";
 import { type ConnectSteps, connectionBegunBy, takeHandedOver } from "../security/connectSteps.ts";
+import { redactUrl } from "../security/redact.ts";
 import {
   type Exchange,
   hideSecretHeaders,
@@ -24,10 +25,14 @@ const MAX_ANNOUNCEMENTS = 32;
 export interface HttpRequest {
   /** http or https; vetted by the caller. */
   url: string;
-  method: "POST" | "PUT" | "PATCH" | "HEAD";
+  method: "POST" | "PUT" | "PATCH" | "DELETE" | "GET" | "HEAD";
   headers: Record<string, string>;
   /** Names, in lower case, of headers that hold secrets by configuration, besides those that always do. */
   secretHeaders?: readonly string[];
+  /** Secrets that stand elsewhere in the request, such as in its URL: taken out of an answer that repeats them. */
+  secretValues?: readonly string[];
+  /** The whole answer is given if it is no longer than this, bytes; left out: only its beginning. */
+  wholeBodyBytes?: number | undefined;
   body: Uint8Array | null;
   /** Covers DNS, connect, TLS, send and the wait for status and headers; reading the body stops at the same moment. */
   timeoutMs: number;
@@ -50,6 +55,8 @@ export type HttpResult = Timing & { exchange: Exchange } & (
         httpStatus: number;
         headers: Record<string, string | string[] | undefined>;
         bodyExcerpt: string;
+        /** Null when it was not asked for, was too long, or broke off. Not for people: secrets may be in it. */
+        body: Buffer | null;
       }
     | { kind: "failed"; error: string; timedOut: boolean }
   );
@@ -79,15 +86,15 @@ export function post(request: HttpRequest): Promise<HttpResult> {
 }
 
 /** URLs are few and calls are many. */
-const recentParts = new Map<string, { origin: string; path: string }>();
+const recentParts = new Map<string, { origin: string; path: string; shown: string }>();
 const MAX_RECENT_PARTS = 1_000;
 
-function partsOf(text: string): { origin: string; path: string } {
+function partsOf(text: string): { origin: string; path: string; shown: string } {
   const known = recentParts.get(text);
   if (known !== undefined) return known;
   if (recentParts.size >= MAX_RECENT_PARTS) recentParts.clear();
   const url = new URL(text);
-  const parts = { origin: url.origin, path: `${url.pathname}${url.search}` };
+  const parts = { origin: url.origin, path: `${url.pathname}${url.search}`, shown: redactUrl(text) };
   recentParts.set(text, parts);
   return parts;
 }
@@ -117,6 +124,7 @@ class Call implements Dispatcher.DispatchHandler {
   #answeredMs = 0;
   #kept: Buffer[] = [];
   #bytes = 0;
+  #isWhole = false;
 
   constructor(
     request: HttpRequest,
@@ -165,16 +173,16 @@ class Call implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isDone) return;
     // Copied: the piece may be a window on a far larger buffer.
-    if (this.#bytes < BODY_EXCERPT_BYTES) {
-      this.#kept.push(Buffer.from(chunk.subarray(0, BODY_EXCERPT_BYTES - this.#bytes)));
-    }
+    const most = this.#request.wholeBodyBytes ?? BODY_EXCERPT_BYTES;
+    if (this.#bytes < most) this.#kept.push(Buffer.from(chunk.subarray(0, most - this.#bytes)));
     this.#bytes += chunk.length;
-    if (this.#bytes <= BODY_EXCERPT_BYTES + DISCARD_BYTES) return;
+    if (this.#bytes <= most + DISCARD_BYTES) return;
     this.#finish(null);
     controller.abort(STOPPED);
   }
 
   onResponseEnd(): void {
+    this.#isWhole = true;
     this.#finish(null);
   }
 
@@ -209,37 +217,45 @@ class Call implements Dispatcher.DispatchHandler {
     const totalMs = performance.now() - this.#start;
     const startedAt = this.#startedAt;
     const shown = hideSecretHeaders(this.#request.headers, this.#request.secretHeaders ?? []);
+    if (this.#request.secretValues !== undefined) shown.secrets.push(...this.#request.secretValues);
     if (failure !== null || this.#httpStatus === null) {
       const { error, timedOut } = failure ?? { error: "the request failed", timedOut: false };
-      const exchange = this.#exchange(shown, { totalMs, bodyExcerpt: null });
+      const exchange = this.#exchange(shown, { totalMs, bodyExcerpt: null, error });
       this.#resolve({ kind: "failed", error, timedOut, startedAt, durationMs: totalMs, exchange });
       return;
     }
-    const bodyExcerpt = this.#bytes === 0 ? "" : withoutSecrets(this.#text(), shown.secrets);
+    const [first] = this.#kept;
+    const body = this.#kept.length === 1 && first !== undefined ? first : Buffer.concat(this.#kept);
+    const excerpt = body.subarray(0, BODY_EXCERPT_BYTES);
+    const bodyExcerpt = excerpt.length === 0 ? "" : withoutSecrets(readableText(excerpt), shown.secrets);
+    const { wholeBodyBytes = -1 } = this.#request;
     this.#resolve({
       kind: "response",
       httpStatus: this.#httpStatus,
       headers: this.#headers,
       bodyExcerpt,
+      body: this.#isWhole && this.#bytes <= wholeBodyBytes ? body : null,
       startedAt,
       // How long the answer took, not its body.
       durationMs: this.#answeredMs,
-      exchange: this.#exchange(shown, { totalMs, bodyExcerpt }),
+      exchange: this.#exchange(shown, { totalMs, bodyExcerpt, error: null }),
     });
-  }
-
-  #text(): string {
-    const [first] = this.#kept;
-    return readableText(this.#kept.length === 1 && first !== undefined ? first : Buffer.concat(this.#kept));
   }
 
   #exchange(
     shown: ShownHeaders,
-    { totalMs, bodyExcerpt }: { totalMs: number; bodyExcerpt: string | null },
+    { totalMs, bodyExcerpt, error }: { totalMs: number; bodyExcerpt: string | null; error: string | null },
   ): Exchange {
     const { steps } = this;
     const isAnswered = bodyExcerpt !== null;
+    const { method, url } = this.#request;
     return {
+      call: {
+        method,
+        url: partsOf(url).shown,
+        httpStatus: isAnswered ? this.#httpStatus : null,
+        error,
+      },
       requestHeaders: shown.headers,
       responseHeaders: isAnswered ? showResponseHeaders(this.#headers, shown.secrets) : null,
       responseBody: bodyExcerpt,

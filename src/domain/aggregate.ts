@@ -8,6 +8,14 @@ export interface RunAggregate {
   runId: number;
 }
 
+/** A dry or test run of a sync: numbered with the runs, its events apart from theirs. */
+export interface TrialAggregate {
+  kind: "trial";
+  workspaceId: number;
+  syncId: number;
+  runId: number;
+}
+
 /** One payload for one target: a batch for a destination, or a lifecycle event for a webhook. */
 export interface DeliveryAggregate {
   kind: "delivery";
@@ -47,14 +55,25 @@ export interface EndpointAggregate {
   targetId: number;
 }
 
+/** What one alert configuration watches in the runs of its sync. */
+export interface AlertAggregate {
+  kind: "alert";
+  workspaceId: number;
+  syncId: number;
+  /** Id of the configuration: each episode has an `alert_instance_id` of its own. */
+  alertId: number;
+}
+
 export type ConfigKind = "workspace" | "source" | "model" | "destination" | "sync" | "webhook";
 export type Aggregate =
   | RunAggregate
+  | TrialAggregate
   | DeliveryAggregate
   | ConfigAggregate
   | CommandAggregate
   | ReplayAggregate
-  | EndpointAggregate;
+  | EndpointAggregate
+  | AlertAggregate;
 
 /** Subject of an aggregate below `egret.events`: append `.<last word of an event type>` for one event of it. */
 export function aggregateSubject(aggregate: Aggregate): string {
@@ -62,6 +81,8 @@ export function aggregateSubject(aggregate: Aggregate): string {
   switch (aggregate.kind) {
     case "run":
       return `${ws}.run.${aggregate.syncId}.${aggregate.runId}`;
+    case "trial":
+      return `${ws}.trial.${aggregate.syncId}.${aggregate.runId}`;
     case "delivery":
       return `${ws}.delivery.${aggregate.targetKind}.${aggregate.targetId}.${aggregate.deliveryId}`;
     case "config":
@@ -72,6 +93,8 @@ export function aggregateSubject(aggregate: Aggregate): string {
       return `${ws}.endpoint.${aggregate.targetKind}.${aggregate.targetId}`;
     case "replay":
       return `${ws}.replay.${aggregate.replayId}`;
+    case "alert":
+      return `${ws}.alert.${aggregate.syncId}.${aggregate.alertId}`;
   }
 }
 
@@ -80,6 +103,8 @@ export function aggregateName(aggregate: Aggregate): string {
   switch (aggregate.kind) {
     case "run":
       return `run/${aggregate.runId}`;
+    case "trial":
+      return `trial/${aggregate.runId}`;
     case "delivery":
       return `delivery/${aggregate.deliveryId}`;
     case "config":
@@ -90,6 +115,8 @@ export function aggregateName(aggregate: Aggregate): string {
       return `endpoint/${aggregate.targetKind}-${aggregate.targetId}`;
     case "replay":
       return `replay/${aggregate.replayId}`;
+    case "alert":
+      return `alert/${aggregate.alertId}`;
   }
 }
 
@@ -98,7 +125,8 @@ export function parseAggregate(subject: string): Aggregate | null {
   const [ws, kind, a, b, c] = subject.split(".");
   const workspaceId = Number(ws);
   if (!Number.isSafeInteger(workspaceId) || a === undefined || b === undefined) return null;
-  if (kind === "run") return { kind, workspaceId, syncId: Number(a), runId: Number(b) };
+  if (kind === "run" || kind === "trial") return { kind, workspaceId, syncId: Number(a), runId: Number(b) };
+  if (kind === "alert") return { kind, workspaceId, syncId: Number(a), alertId: Number(b) };
   if (kind === "config") return { kind, workspaceId, objectKind: a as ConfigKind, objectId: Number(b) };
   if (kind === "command") return { kind, workspaceId, commandId: a };
   if (kind === "replay") return { kind, workspaceId, replayId: Number(a) };

@@ -1,6 +1,8 @@
 /** Every event that can stand in the log: its envelope (CloudEvents 1.0) and the data of each type. */
 import { z } from "zod";
+import { ALERT_TYPES } from "./alertTypes.ts";
 import { replayWantedSchema } from "./replay.ts";
+import { dryReportSchema, testReportSchema } from "./trial.ts";
 
 const id = z.int().positive();
 const count = z.int().nonnegative();
@@ -8,6 +10,10 @@ const instant = z.iso.datetime().describe("UTC, ISO 8601 with milliseconds");
 const runIds = { workspace_id: id, sync_id: id, sync_run_id: id };
 
 const triggerReason = z.object({ ui_tag: z.string(), ui_detail: z.string() });
+const scheduledTime = instant
+  .nullable()
+  .optional()
+  .describe("the tick it was scheduled for; null or left out when not scheduled");
 
 const runCounters = {
   source_record_count: count.nullable().describe("every row of the model, invalid ones included"),
@@ -78,6 +84,15 @@ const endpoint = {
 };
 const configVersion = z.int().positive().describe("version of the webhook's configuration that did it");
 
+const alert = {
+  workspace_id: id,
+  sync_id: id,
+  alert_id: id.describe("the alert configuration that watches"),
+  alert_instance_id: id.describe("one episode, from its first raise to its resolution"),
+  alert_type: z.enum(ALERT_TYPES),
+  times: z.int().positive().describe("how often it was raised in this episode"),
+};
+
 /** Data of each event type. Row values, secrets and response bodies are in none of them (I11). */
 export const EVENT_DATA = {
   "sync.triggered": z.object({
@@ -85,7 +100,18 @@ export const EVENT_DATA = {
     command_id: z.string().describe("Nats-Msg-Id of the command, or its place in the command stream"),
     sync_name: z.string(),
     force_full_sync: z.boolean(),
+    allow_deletes: z.boolean().optional().describe("max_delete_percent is passed over"),
+    allow_rejects: z.boolean().optional().describe("max_rejected_percent is passed over"),
     sync_trigger_reason: triggerReason,
+    scheduled_execution_time: scheduledTime,
+  }),
+  "sync.skipped": z.object({
+    ...runIds,
+    command_id: z.string(),
+    sync_name: z.string(),
+    sync_trigger_reason: triggerReason,
+    scheduled_execution_time: scheduledTime,
+    running_run_id: id.describe("the run of the sync that was under way"),
   }),
   "sync.started": z.object({ ...runIds, worker: z.string() }),
   "sync.checked": z.object({
@@ -110,6 +136,11 @@ export const EVENT_DATA = {
     records_updated: count,
     records_failed: count,
   }),
+  "sync.cancel_requested": z.object({
+    ...runIds,
+    command_id: z.string().describe("of the command that asked for it"),
+    requested_by: z.string(),
+  }),
   "sync.completed": z.object({ ...runEnd, status: z.enum(["ok", "emergency"]) }),
   "sync.success": z.object({ ...runIds, duration_ms: z.number() }),
   "sync.failed": z.object({
@@ -117,6 +148,33 @@ export const EVENT_DATA = {
     duration_ms: z.number(),
     error_code: z.string().nullable(),
     error_message: z.string().nullable(),
+  }),
+  "trial.requested": z.object({
+    ...runIds,
+    run_kind: z.enum(["dry", "test"]).describe("dry: what would a run do; test: one record is sent"),
+    command_id: z.string(),
+    sync_name: z.string(),
+    force_full_sync: z.boolean(),
+    sync_trigger_reason: triggerReason,
+  }),
+  "trial.started": z.object({ ...runIds, worker: z.string() }),
+  "trial.completed": z.object({
+    ...runIds,
+    ...runCounters,
+    destination_id: id,
+    full_sync: z.boolean(),
+    full_sync_reasons: z.array(z.string()),
+    dry: dryReportSchema.nullable().describe("what a run would do; null for a test"),
+    test: testReportSchema.nullable().describe("how the one record fared; null for a dry run"),
+    duration_ms: z.number(),
+  }),
+  "trial.failed": z.object({
+    ...runIds,
+    canceled: z.boolean(),
+    command_id: z.string().nullable().describe("of the command that canceled it"),
+    error_code: z.string(),
+    error_message: z.string(),
+    error_detail: z.string().nullable(),
   }),
   "delivery.pending": z.object({
     ...deliveryIds,
@@ -146,7 +204,16 @@ export const EVENT_DATA = {
     delay_ms: z.number().nonnegative(),
     due_at: instant.describe("the next attempt starts no earlier (I6)"),
   }),
-  "delivery.delivered": z.object({ ...deliveryIds, fact: z.literal("attempt.accepted"), ...attempt }),
+  "delivery.delivered": z.object({
+    ...deliveryIds,
+    fact: z.literal("attempt.accepted"),
+    ...attempt,
+    records_rejected: count
+      .optional()
+      .describe(
+        "rows of the batch that the answer did not call successful; only where it speaks of each row",
+      ),
+  }),
   "delivery.dead": z.object({
     ...deliveryIds,
     fact: z.enum(["attempt.failed", "attempt.refused", "delivery.dropped"]),
@@ -195,6 +262,28 @@ export const EVENT_DATA = {
     reason: z.enum(["gone", "exhausted"]).describe("it answered 410, or lost too many deliveries in a row"),
     config_version: configVersion,
   }),
+  "alert.raised": z.object({
+    ...alert,
+    sync_run_id: id.describe("the run that shows it"),
+    fact: z
+      .enum(["limit.violated", "moment.came"])
+      .describe("moment.came: over as it happens, no alert.resolved follows"),
+    message: z.string(),
+    details: z.string(),
+    followup_url: z.string(),
+  }),
+  "alert.resolved": z.object({
+    ...alert,
+    sync_run_id: id
+      .nullable()
+      .describe("the run that resolves it; null when nobody watches any more: then nobody is told"),
+    last_raised_run_id: id,
+    fact: z.enum(["limit.kept", "watch.ended"]),
+    reason: z.enum(["recovered", "configuration_deleted", "sync_deleted"]),
+    message: z.string().nullable(),
+    details: z.string().nullable(),
+    followup_url: z.string().nullable(),
+  }),
   "config.created": z.object(config),
   "config.updated": z.object(config),
   "config.deleted": z.object(config),
@@ -202,7 +291,14 @@ export const EVENT_DATA = {
     workspace_id: id,
     command_id: z.string(),
     subject: z.string(),
-    code: z.enum(["INVALID_COMMAND", "UNKNOWN_SYNC", "ALREADY_RUNNING", "PAUSED"]),
+    code: z.enum([
+      "INVALID_COMMAND",
+      "UNKNOWN_SYNC",
+      "ALREADY_RUNNING",
+      "PAUSED",
+      "UNKNOWN_RUN",
+      "RUN_ENDED",
+    ]),
     message: z.string().describe("names the field and the fix"),
     sync_run_id: id.nullable().describe("the run that is already going on, if that is why"),
   }),

@@ -40,3 +40,32 @@ export function lifecyclePayload(facts: LifecycleFacts): string {
       : { ...ids, event: facts.event },
   );
 }
+
+/** What the payload of an alert's lifecycle event is made from. */
+export interface AlertFacts {
+  event: "sync.alert.raised" | "sync.alert.resolved";
+  workspaceId: number;
+  syncId: number;
+  /** The run that raised it, or that resolved it. */
+  runId: number;
+  episode: number;
+  type: string;
+  message: string;
+  details: string;
+  followupUrl: string;
+}
+
+/** The JSON text posted to webhooks about an alert, frozen like the others. Source: docs; behaviour.md 6.3. */
+export function alertPayload(facts: AlertFacts): string {
+  return JSON.stringify({
+    workspace_id: facts.workspaceId,
+    sync_id: facts.syncId,
+    sync_run_id: facts.runId,
+    alert_instance_id: facts.episode,
+    alert_type: facts.type,
+    message: facts.message,
+    details: facts.details,
+    followup_url: facts.followupUrl,
+    event: facts.event,
+  });
+}

@@ -1,11 +1,13 @@
 /** Cuts rows into batches: the exact bytes of each request body, with the keys and hashes that its acceptance makes true. */
 import { createHash } from "node:crypto";
-import type { Sync } from "../domain/configuration.ts";
+import type { Destination, Sync, WebhookDestinationSettings } from "../domain/configuration.ts";
+import type { BatchOperation } from "../projections/database.ts";
+import { TOO_LONG } from "../sources/source.ts";
 
 /** A body is cut before it grows beyond this. Source: ours; behaviour.md 5.7. */
 export const MAX_BODY_BYTES = 1_048_576;
 
-/** One row to send: key in UTF-8, hash as eight bytes big-endian, record as JSON in UTF-8. */
+/** One row to send: key in UTF-8, hash as eight bytes big-endian (empty for a delete), record as JSON in UTF-8. */
 export interface PlannedRow {
   key: Buffer;
   hash: Buffer;
@@ -18,8 +20,43 @@ export interface PlannedBatch {
   body: Buffer;
   /** Hex. */
   bodySha256: string;
+  operation: BatchOperation;
   keys: Buffer[];
-  hashes: Buffer[];
+  /** What acceptance makes the state of each key; null: acceptance takes the keys out of the state. */
+  hashes: Buffer[] | null;
+  /** The records, where the state keeps them; else null. */
+  records: Buffer[] | null;
+  /** Method, path and content type as JSON, where a body is not all of a request. */
+  request?: string | null;
+  /** The records as a JSON list, where the body was made from them. */
+  sourceRecords?: Buffer | null;
+}
+
+/** Gathers rows in their order and hands over each full batch. */
+export interface Cutter {
+  /** Takes one row; false when it cannot be sent, then `fault` says why. */
+  add(row: PlannedRow): boolean;
+  /** Why the last row was not taken, without a value of it. */
+  readonly fault: string;
+  /** Hands over what has been gathered, if anything. */
+  flush(): void;
+  /** Number of the last batch that was handed over. */
+  readonly lastNo: number;
+}
+
+/** What all batches of one cutter have in common. */
+export interface BatchKind {
+  frame: BodyFrame;
+  batchSize: number;
+  operation: BatchOperation;
+  /** Whether acceptance takes the keys out of the state. */
+  forgets?: boolean;
+  /** Whether the state keeps the records. */
+  keepsRecords?: boolean;
+  /** Number of the last batch before; 0 when left out. */
+  after?: number;
+  /** See PlannedBatch. */
+  request?: string | null;
 }
 
 const COMMA = Buffer.from(",");
@@ -34,19 +71,19 @@ export interface BodyFrame {
  * The frame of each body of a run: with metadata or bare (behaviour.md 5.5), a list of records or a single one.
  * Field order and names from the seed, behaviour.md 5.4.
  */
-export function bodyFrame(sync: Sync, runAt: Date): BodyFrame {
-  const { wrap_data: isWrapped, use_bulk_upload: isList } = sync.destination.settings;
-  const head = isWrapped ? `${JSON.stringify(metadata(sync, runAt)).slice(0, -1)},"data":` : "";
+export function bodyFrame(sync: Sync, runAt: Date, operation: BatchOperation): BodyFrame {
+  const { wrap_data: isWrapped, use_bulk_upload: isList } = webhookSettings(sync.destination);
+  const head = isWrapped ? `${JSON.stringify(metadata(sync, runAt, operation)).slice(0, -1)},"data":` : "";
   return {
     opening: Buffer.from(`${head}${isList ? "[" : ""}`),
     closing: Buffer.from(`${isList ? "]" : ""}${isWrapped ? "}" : ""}`),
   };
 }
 
-function metadata({ object, destination, id, label }: Sync, runAt: Date): object {
+function metadata({ object, destination, id, label }: Sync, runAt: Date, operation: BatchOperation): object {
   return {
     api_version: 1,
-    operation: "changed",
+    operation: operation === "delete" ? "deleted" : "changed",
     sync_run_at: runAt.toISOString().replace(/\.\d+Z$/, "Z"),
     connection_name: destination.name,
     model_name: object.type === "model" ? object.name : null,
@@ -59,38 +96,43 @@ function metadata({ object, destination, id, label }: Sync, runAt: Date): object
 
 /** Records of one request: the batch size, or one where bulk upload is off. */
 export function recordsPerRequest({ destination }: Sync): number {
-  return destination.settings.use_bulk_upload ? destination.settings.batch_size : 1;
+  const { use_bulk_upload: isList, batch_size: size } = webhookSettings(destination);
+  return isList ? size : 1;
 }
 
-/** Gathers rows in their order and hands each full batch to `onBatch`. */
-export class BatchCutter {
-  readonly #frame: BodyFrame;
-  readonly #batchSize: number;
+function webhookSettings({ type, settings }: Destination): WebhookDestinationSettings {
+  if (type !== "webhook") throw new TypeError(`${type} has a body of its own`);
+  return settings;
+}
+
+/** Gathers rows whose records travel as they are, and hands each full batch to `onBatch`. */
+export class BatchCutter implements Cutter {
+  readonly fault = TOO_LONG;
+  readonly #kind: BatchKind;
   readonly #onBatch: (batch: PlannedBatch) => void;
   #parts: Buffer[] = [];
-  #keys: Buffer[] = [];
-  #hashes: Buffer[] = [];
+  #rows: PlannedRow[] = [];
   #bytes = 0;
-  #batches = 0;
+  #lastNo: number;
 
-  constructor(frame: BodyFrame, batchSize: number, onBatch: (batch: PlannedBatch) => void) {
-    this.#frame = frame;
-    this.#batchSize = batchSize;
+  constructor(kind: BatchKind, onBatch: (batch: PlannedBatch) => void) {
+    this.#kind = kind;
     this.#onBatch = onBatch;
+    this.#lastNo = kind.after ?? 0;
   }
 
-  /** Batches handed over so far. */
-  get batches(): number {
-    return this.#batches;
+  /** Number of the last batch that was handed over. */
+  get lastNo(): number {
+    return this.#lastNo;
   }
 
   /** Takes one row; false when its record alone makes a body that is too long. */
   add(row: PlannedRow): boolean {
-    const { opening, closing } = this.#frame;
+    const { opening, closing } = this.#kind.frame;
     const alone = opening.length + row.record.length + closing.length;
     if (alone > MAX_BODY_BYTES) return false;
     if (this.#bytes + COMMA.length + row.record.length + closing.length > MAX_BODY_BYTES) this.flush();
-    if (this.#keys.length === 0) {
+    if (this.#rows.length === 0) {
       this.#parts.push(opening);
       this.#bytes = opening.length;
     } else {
@@ -99,24 +141,31 @@ export class BatchCutter {
     }
     this.#parts.push(row.record);
     this.#bytes += row.record.length;
-    this.#keys.push(row.key);
-    this.#hashes.push(row.hash);
-    if (this.#keys.length >= this.#batchSize) this.flush();
+    this.#rows.push(row);
+    if (this.#rows.length >= this.#kind.batchSize) this.flush();
     return true;
   }
 
   /** Hands over what has been gathered, if anything. */
   flush(): void {
-    if (this.#keys.length === 0) return;
-    const { closing } = this.#frame;
-    this.#parts.push(closing);
-    const body = Buffer.concat(this.#parts, this.#bytes + closing.length);
-    const bodySha256 = createHash("sha256").update(body).digest("hex");
-    this.#batches += 1;
-    this.#onBatch({ batchNo: this.#batches, body, bodySha256, keys: this.#keys, hashes: this.#hashes });
+    const rows = this.#rows;
+    if (rows.length === 0) return;
+    const { frame, operation, forgets, keepsRecords, request } = this.#kind;
+    this.#parts.push(frame.closing);
+    const body = Buffer.concat(this.#parts, this.#bytes + frame.closing.length);
+    this.#lastNo += 1;
+    this.#onBatch({
+      batchNo: this.#lastNo,
+      body,
+      bodySha256: createHash("sha256").update(body).digest("hex"),
+      operation,
+      keys: rows.map((row) => row.key),
+      hashes: forgets === true ? null : rows.map((row) => row.hash),
+      records: keepsRecords === true ? rows.map((row) => row.record) : null,
+      request: request ?? null,
+    });
     this.#parts = [];
-    this.#keys = [];
-    this.#hashes = [];
+    this.#rows = [];
     this.#bytes = 0;
   }
 }

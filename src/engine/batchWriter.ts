@@ -23,7 +23,9 @@ export interface BatchOwner {
   destinationId: number;
 }
 
-const COPY = `COPY egret.batches (run_id, batch_no, sync_id, destination_id, records, body, body_sha256, keys, hashes)
+const COPY = `COPY egret.batches
+    (run_id, batch_no, sync_id, destination_id, operation, records, body, body_sha256, keys, hashes, row_records,
+     request, source_records)
   FROM STDIN (FORMAT binary)`;
 
 /** Gathers encoded rows; between flushes the connection is free for other statements. */
@@ -46,11 +48,15 @@ export class BatchWriter {
       int4Field(batch.batchNo),
       syncId,
       destinationId,
+      Buffer.from(batch.operation, "latin1"),
       int4Field(batch.keys.length),
       batch.body,
       Buffer.from(batch.bodySha256, "latin1"),
       arrayField(TEXT_OID, batch.keys),
-      arrayField(INT8_OID, batch.hashes),
+      batch.hashes && arrayField(INT8_OID, batch.hashes),
+      batch.records && arrayField(TEXT_OID, batch.records),
+      typeof batch.request === "string" ? Buffer.from(batch.request) : null,
+      batch.sourceRecords ?? null,
     ]);
     this.#bytes += row.length;
     this.#rows.push(row);

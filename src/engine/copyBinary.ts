@@ -109,13 +109,13 @@ export function int4Field(value: number): Buffer {
   return field;
 }
 
-/** One row, from its fields. */
-export function copyRow(fields: readonly Buffer[]): Buffer {
-  const row = Buffer.allocUnsafe(fields.reduce((sum, field) => sum + 4 + field.length, 2));
+/** One row, from its fields; null is SQL NULL. */
+export function copyRow(fields: readonly (Buffer | null)[]): Buffer {
+  const row = Buffer.allocUnsafe(fields.reduce((sum, field) => sum + 4 + (field?.length ?? 0), 2));
   let at = row.writeInt16BE(fields.length);
   for (const field of fields) {
-    at = row.writeInt32BE(field.length, at);
-    at += field.copy(row, at);
+    at = row.writeInt32BE(field?.length ?? -1, at);
+    at += field?.copy(row, at) ?? 0;
   }
   return row;
 }

@@ -1,10 +1,10 @@
 /** Compares a snapshot with what was accepted before, in SQL: which keys to send, and which rows to set aside. */
 import type pg from "pg";
 import { Unavailable } from "../domain/errors.ts";
-import { stageTable, stateTable } from "./scratch.ts";
-
-/** A key longer than this cannot be kept in the state's index, ours. */
-export const MAX_KEY_BYTES = 2_000;
+import type { OperationRules } from "./operations.ts";
+import { MAX_KEY_BYTES, stageTable, stateTable } from "./scratch.ts";
+import type { TakenSnapshot } from "./snapshot.ts";
+import { compareWindow, retryLater } from "./windows.ts";
 
 /** Up to so many keys, and bytes of keys, are held in memory; more stay in Postgres. */
 export interface InMemoryLimit {
@@ -25,9 +25,23 @@ export interface Selection {
 export interface DiffRequest {
   syncId: number;
   runId: number;
-  sourceRecordCount: number;
+  taken: TakenSnapshot;
   fullSync: boolean;
+  rules: OperationRules;
+  /** See RunMode; for a sync that finds new rows by timestamps. */
+  adoptsState: boolean;
   inMemory: InMemoryLimit;
+}
+
+/** What a comparison found. Keys that left the source stand in the temporary table egret_diff, see IS_GONE. */
+export interface Diff {
+  selection: Selection;
+  /** Rows set aside. */
+  invalids: number;
+  /** Keys of the state that the source no longer has, where the operation does something about them. */
+  gone: number;
+  /** Keys in the state; 0 where nobody needs to know. */
+  remembered: number;
 }
 
 // What became of a row of the snapshot or of the state.
@@ -35,6 +49,12 @@ const NULL_KEY = 0;
 const NEW = 1;
 const CHANGED = 2;
 const GONE = 3;
+
+/** Condition, in egret_diff, of the keys that left the source. */
+export const IS_GONE = `kind = ${GONE}`;
+
+/** No row is sent. */
+export const NOTHING: Selection = { mode: "only", count: 0, keys: [] };
 
 interface Counts {
   staged: number;
@@ -45,10 +65,15 @@ interface Counts {
 }
 
 /** Rows that differ from the state, in the temporary table egret_diff; unchanged rows leave no trace. */
-async function compare(client: pg.PoolClient, stage: string, state: string): Promise<Counts> {
+async function compare(
+  client: pg.PoolClient,
+  stage: string,
+  state: string,
+  findsGone: boolean,
+): Promise<Counts> {
   await client.query(`
     CREATE TEMPORARY TABLE egret_diff ON COMMIT DROP AS
-    SELECT s.key, (CASE WHEN s.hash IS NULL THEN ${GONE} WHEN s.key IS NULL THEN ${NULL_KEY}
+    SELECT ${findsGone ? "coalesce(s.key, t.key) AS key" : "s.key"}, (CASE WHEN s.hash IS NULL THEN ${GONE} WHEN s.key IS NULL THEN ${NULL_KEY}
                         WHEN t.key IS NULL THEN ${NEW} ELSE ${CHANGED} END)::smallint AS kind
     FROM ${stage} s FULL JOIN ${state} t ON t.key = s.key
     WHERE s.hash IS DISTINCT FROM t.hash`);
@@ -61,11 +86,25 @@ async function compare(client: pg.PoolClient, stage: string, state: string): Pro
   return rows[0] as Counts;
 }
 
-async function countStaged(client: pg.PoolClient, stage: string): Promise<Counts> {
-  const { rows } = await client.query(
+/** The same for a run that sends every row: only keys that left the source are looked for, and only if they matter. */
+async function countAll(
+  client: pg.PoolClient,
+  stage: string,
+  state: string,
+  findsGone: boolean,
+): Promise<Counts> {
+  const { rows: staged } = await client.query<{ staged: number; nullKeys: number }>(
     `SELECT count(*) AS staged, count(*) FILTER (WHERE key IS NULL) AS "nullKeys" FROM ${stage}`,
   );
-  return { ...rows[0], remembered: 0, added: 0, gone: 0 };
+  const counts: Counts = { staged: 0, nullKeys: 0, ...staged[0], remembered: 0, added: 0, gone: 0 };
+  if (!findsGone) return counts;
+  const { rowCount } = await client.query(`
+    CREATE TEMPORARY TABLE egret_diff ON COMMIT DROP AS
+    SELECT t.key, ${GONE}::smallint AS kind FROM ${state} t
+    WHERE NOT EXISTS (SELECT FROM ${stage} s WHERE s.key = t.key)`);
+  await client.query("ANALYZE egret_diff");
+  const { rows } = await client.query<{ remembered: number }>(`SELECT count(*) AS remembered FROM ${state}`);
+  return { ...counts, remembered: rows[0]?.remembered ?? 0, gone: rowCount ?? 0 };
 }
 
 /**
@@ -116,31 +155,54 @@ async function list(
   return { count, keys: null };
 }
 
+function checkWhole(staged: number, { taken, runId }: DiffRequest): void {
+  if (staged === taken.stagedRows) return;
+  throw new Unavailable(`the snapshot of run ${runId} was lost by our Postgres; take it again`);
+}
+
 /**
  * The rows to send and the number of rows set aside, which are written to egret.invalid_rows.
  * @throws Unavailable when the snapshot is no longer whole, as after a crash of our Postgres: take it again.
  */
-export async function diffSnapshot(
-  client: pg.PoolClient,
-  request: DiffRequest,
-): Promise<{ selection: Selection; invalids: number }> {
-  const { runId, fullSync, inMemory } = request;
-  const stage = stageTable(runId);
-  const counts = fullSync
-    ? await countStaged(client, stage)
-    : await compare(client, stage, stateTable(request.syncId));
-  if (counts.staged !== request.sourceRecordCount) {
-    throw new Unavailable(`the snapshot of run ${runId} was lost by our Postgres; take it again`);
-  }
+export async function diffSnapshot(client: pg.PoolClient, request: DiffRequest): Promise<Diff> {
+  const { runId, syncId, fullSync, rules, inMemory, taken } = request;
+  if (taken.timestamps !== null) return diffWindow(client, request, taken.timestamps.window);
+  const [stage, state] = [stageTable(runId), stateTable(syncId)];
+  const findsGone = rules.gone !== "keep";
+  const count = fullSync ? countAll : compare;
+  const counts = await count(client, stage, state, findsGone);
+  checkWhole(counts.staged, request);
   const met = counts.staged - counts.nullKeys - counts.added;
   const isGrouped = fullSync || met > counts.remembered - counts.gone;
   if (isGrouped) await client.query(`ANALYZE ${stage}`);
   await findInvalid(client, isGrouped ? stage : `(SELECT key FROM egret_diff WHERE kind = ${NEW}) n`);
   const invalids = await recordInvalid(client, runId, counts.nullKeys);
+  const kinds = rules.sendsChanged ? `${NEW}, ${CHANGED}` : `${NEW}`;
   const keysSql = fullSync
     ? "SELECT key FROM egret_invalid"
-    : `SELECT key FROM egret_diff d WHERE kind IN (${NEW}, ${CHANGED})
+    : `SELECT key FROM egret_diff d WHERE kind IN (${kinds})
          AND NOT EXISTS (SELECT FROM egret_invalid i WHERE i.key = d.key)`;
   const listed = await list(client, keysSql, inMemory);
-  return { selection: { mode: fullSync ? "allBut" : "only", ...listed }, invalids };
+  const { gone, remembered } = counts;
+  return { selection: { mode: fullSync ? "allBut" : "only", ...listed }, invalids, gone, remembered };
+}
+
+/** Rows of a window are all sent but for those set aside, and those that a run which then failed had sent already. */
+async function diffWindow(
+  client: pg.PoolClient,
+  request: DiffRequest,
+  window: Parameters<typeof compareWindow>[1]["window"] | null,
+): Promise<Diff> {
+  const { syncId, runId, adoptsState, inMemory } = request;
+  const stage = stageTable(runId);
+  const { rows } = await client.query<{ staged: number }>(`SELECT count(*) AS staged FROM ${stage}`);
+  checkWhole(rows[0]?.staged ?? 0, request);
+  if (window === null) return { selection: NOTHING, invalids: 0, gone: 0, remembered: 0 };
+  const found = await compareWindow(client, { syncId, runId, window, adoptsState });
+  await findInvalid(client, found.consideredSql);
+  const invalids = await recordInvalid(client, runId, found.nullKeys);
+  await retryLater(client, { syncId, runId }, "SELECT key FROM egret_invalid");
+  const listed = await list(client, `SELECT key FROM egret_invalid UNION ${found.knownSql}`, inMemory);
+  const selection: Selection = found.considered === 0 ? NOTHING : { mode: "allBut", ...listed };
+  return { selection, invalids, gone: 0, remembered: 0 };
 }

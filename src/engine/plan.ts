@@ -1,24 +1,24 @@
 /** Makes the plan of a run: from one snapshot, the batches to send, written once and never changed. */
-import type { Readable } from "node:stream";
 import type pg from "pg";
 import type { Sync } from "../domain/configuration.ts";
-import { RunFailure } from "../domain/errors.ts";
 import type { OpenDatabase } from "../projections/database.ts";
-import type { CompiledSync, SourceSnapshot } from "../sources/source.ts";
-import { BatchCutter, bodyFrame, recordsPerRequest } from "./batchCutter.ts";
+import { type CompiledSync, type SourceSnapshot } from "../sources/source.ts";
 import { BatchWriter } from "./batchWriter.ts";
-import { CopyBinaryReader } from "./copyBinary.ts";
-import { diffSnapshot, type InMemoryLimit, type Selection } from "./diff.ts";
-import { stageTable, stateTable } from "./scratch.ts";
-import { createStateTableSql } from "./syncState.ts";
+import { writeDeletes } from "./deletes.ts";
+import { type Diff, diffSnapshot, type InMemoryLimit, IS_GONE, NOTHING, type Selection } from "./diff.ts";
+import { deleteGuard } from "./fuses.ts";
+import { type InvalidRow, recordInvalidRows, recordOf } from "./invalidRows.ts";
+import { OPERATION_RULES } from "./operations.ts";
+import { type CutKind, openCutter } from "./requestCutter.ts";
+import { filterFor, rowChunks } from "./rowChunks.ts";
+import { MAX_KEY_BYTES, stageTable, stateTable } from "./scratch.ts";
+import type { TakenSnapshot } from "./snapshot.ts";
+import { beginAnew, claimState, prepareState, type RunMode } from "./syncState.ts";
 import { inTransaction } from "./transaction.ts";
+import { retryLater } from "./windows.ts";
 
 /** Fifty thousand keys go to the source as one constant list, which it hashes. */
 const IN_MEMORY: InMemoryLimit = { keys: 50_000, bytes: 8 << 20 };
-
-/** Rows gathered before a question to Postgres or a write. */
-const CHUNK_ROWS = 2_000;
-const CHUNK_BYTES = 1 << 20;
 
 /** What a plan is made from. */
 export interface PlanRequest {
@@ -30,8 +30,14 @@ export interface PlanRequest {
   runId: number;
   /** Start of the run: `sync_run_at` of each body. */
   runAt: Date;
-  sourceRecordCount: number;
+  /** What takeSnapshot read in this mode. */
+  taken: TakenSnapshot;
+  mode: RunMode;
   fullSync: boolean;
+  /** Whether max_delete_percent is passed over this time. */
+  allowDeletes?: boolean;
+  /** Of a dry run: batches are cut and counted, not written. */
+  isDiscarded?: boolean;
   /** Told the rows planned so far, often: do little. */
   onProgress?: (rows: number) => void;
   signal?: AbortSignal;
@@ -42,25 +48,20 @@ export interface PlanRequest {
 /** The counters that a plan makes known. */
 export interface Plan {
   sourceRecordCount: number;
-  /** Rows to send. */
+  /** New or changed rows to send. */
   updates: number;
+  /** Rows to delete. */
+  deletes: number;
   /** Rows set aside. */
   invalids: number;
   batches: number;
 }
 
-/** A row of the second pass that is to be sent, its key still in bytes. */
-interface ReadRow {
-  key: Buffer;
-  hash: Buffer;
-  /** Null when the record is too long. */
-  record: Buffer | null;
-}
-
 /** The plan that a run already has; null before it is made. */
 export async function findPlan(from: Pick<pg.Pool, "query">, runId: number): Promise<Plan | null> {
   const { rows } = await from.query<Plan>(
-    `SELECT source_record_count AS "sourceRecordCount", updates, invalids, batches FROM egret.plans WHERE run_id = $1`,
+    `SELECT source_record_count AS "sourceRecordCount", updates, deletes, invalids, batches
+     FROM egret.plans WHERE run_id = $1`,
     [runId],
   );
   return rows[0] ?? null;
@@ -69,144 +70,175 @@ export async function findPlan(from: Pick<pg.Pool, "query">, runId: number): Pro
 /**
  * Compares, reads the rows to send from the same snapshot, and writes the batches, in one transaction: a crash leaves
  * no plan, and a plan that is there is returned as it stands, so that two workers can never make two.
- * @throws RunFailure when the source fails; Unavailable when our Postgres does.
+ * @throws RunFailure when the source fails or a fuse blows; Unavailable when our Postgres does.
  */
 export async function planRun(request: PlanRequest): Promise<Plan> {
-  const { database, runId, sync } = request;
-  return inTransaction(database.pool, async (client) => {
-    await prepare(client, sync.id, runId);
-    const existing = await findPlan(client, runId);
-    if (existing !== null) return existing;
-    const { selection, invalids } = await diffSnapshot(client, {
-      syncId: sync.id,
-      runId,
-      sourceRecordCount: request.sourceRecordCount,
-      fullSync: request.fullSync,
-      inMemory: request.inMemory ?? IN_MEMORY,
-    });
-    await claimState(client, request);
-    const written = await writeBatches(client, request, selection);
-    const plan: Plan = {
-      sourceRecordCount: request.sourceRecordCount,
-      updates: written.rows,
-      invalids: invalids + written.oversized,
-      batches: written.batches,
-    };
-    await client.query("INSERT INTO egret.plans VALUES ($1, $2, $3, $4, $5)", [
-      runId,
-      plan.sourceRecordCount,
-      plan.updates,
-      plan.invalids,
-      plan.batches,
-    ]);
-    await client.query(`DROP TABLE ${stageTable(runId)}`);
-    return plan;
-  });
+  return inTransaction(request.database.pool, (client) => makePlan(client, request), request.signal);
 }
 
-async function prepare(client: pg.PoolClient, syncId: number, runId: number): Promise<void> {
+/** The plan, made in a transaction of the caller's: what becomes of that becomes of the plan. */
+export async function makePlan(client: pg.PoolClient, request: PlanRequest): Promise<Plan> {
+  const { runId, sync, taken, mode, compiled } = request;
+  await prepare(client, request);
+  const existing = await findPlan(client, runId);
+  if (existing !== null) return existing;
+  if (mode.beginsAnew) await beginAnew(client, sync.id);
+  const rules = OPERATION_RULES[sync.operation];
+  const diff = await diffSnapshot(client, {
+    syncId: sync.id,
+    runId,
+    taken,
+    fullSync: request.fullSync || mode.fullSync,
+    rules,
+    adoptsState: mode.adoptsState,
+    inMemory: request.inMemory ?? IN_MEMORY,
+  });
+  const isGuarded = rules.gone === "delete" && request.allowDeletes !== true;
+  const refusal = isGuarded
+    ? deleteGuard({ deletes: diff.gone, remembered: diff.remembered }, sync.options.max_delete_percent)
+    : null;
+  if (refusal !== null) throw refusal;
+  // While the state is empty it stands for any mapping: from now on for this one, so that a first run that fails goes on.
+  await claimState(client, sync.id, compiled, { onlyEmpty: true });
+  if (taken.isRehash) await rehash(client, request);
+  const isSkipped = mode.beginsAnew && sync.options.historical_sync_operation === "skip_current_records";
+  if (isSkipped && taken.timestamps === null) await remember(client, request);
+  const written = await writeBatches(client, request, isSkipped ? { ...diff, selection: NOTHING } : diff);
+  const plan: Plan = {
+    sourceRecordCount: taken.sourceRecordCount,
+    updates: written.rows,
+    deletes: written.deletes,
+    invalids: diff.invalids + written.invalids,
+    batches: written.batches,
+  };
+  await insertPlan(client, request, plan);
+  await client.query(`DROP TABLE ${stageTable(runId)}`);
+  return plan;
+}
+
+async function insertPlan(
+  client: pg.PoolClient,
+  { runId, compiled, taken }: PlanRequest,
+  { sourceRecordCount, updates, deletes, invalids, batches }: Plan,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO egret.plans
+       (run_id, source_record_count, updates, deletes, invalids, batches, fingerprint, high_water_mark)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      runId,
+      sourceRecordCount,
+      updates,
+      deletes,
+      invalids,
+      batches,
+      JSON.stringify(compiled.fingerprint),
+      taken.timestamps?.nextMark ?? null,
+    ],
+  );
+}
+
+async function prepare(client: pg.PoolClient, { runId, sync }: PlanRequest): Promise<void> {
   await client.query(
     `SET LOCAL lock_timeout = '30s'; SET LOCAL work_mem = '256MB'; SET LOCAL jit = off;
-     SET LOCAL maintenance_work_mem = '256MB'`,
+     SET LOCAL maintenance_work_mem = '256MB'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'`,
   );
   // Two workers that hold the same run for a moment take turns here; the second then meets the first one's plan.
   await client.query("SELECT pg_advisory_xact_lock(hashtextextended('egret plan ' || $1::text, 0))", [runId]);
-  await client.query(createStateTableSql(syncId));
+  await prepareState(client, sync.id, { keepsRecords: keepsRecords(sync) });
 }
 
-/** While the state is empty it stands for any mapping: from now on for this one, so that a first run that fails goes on. */
-async function claimState(client: pg.PoolClient, { sync, compiled }: PlanRequest): Promise<void> {
+function keepsRecords({ operation, options }: Sync): boolean {
+  return operation === "mirror" && options.send_full_record_on_delete;
+}
+
+/** Rows that are as they were accepted count as accepted under today's columns: a removed mapping sends nothing again. */
+async function rehash(client: pg.PoolClient, { sync, runId, compiled }: PlanRequest): Promise<void> {
   await client.query(
-    `INSERT INTO egret.sync_states (sync_id, fingerprint) SELECT $1, $2
-     WHERE NOT EXISTS (SELECT FROM ${stateTable(sync.id)})
-     ON CONFLICT (sync_id) DO UPDATE SET fingerprint = excluded.fingerprint`,
-    [sync.id, compiled.fingerprint],
+    `UPDATE ${stateTable(sync.id)} t SET hash = s.next FROM ${stageTable(runId)} s
+     WHERE s.key = t.key AND s.hash = t.hash`,
   );
+  await claimState(client, sync.id, compiled, { onlyEmpty: false });
+}
+
+/** Takes every key that is there for sent, also those that several rows have. */
+async function remember(client: pg.PoolClient, { sync, runId }: PlanRequest): Promise<void> {
+  await client.query(
+    `INSERT INTO ${stateTable(sync.id)} (key, hash) SELECT DISTINCT ON (key) key, hash FROM ${stageTable(runId)}
+     WHERE octet_length(key) <= ${MAX_KEY_BYTES} ORDER BY key`,
+  );
+}
+
+/** The query of the second pass; null when no row is to be sent. */
+function recordsSql({ compiled, taken, runId, runAt }: PlanRequest, selection: Selection): string | null {
+  if (selection.mode === "only" && selection.count === 0) return null;
+  const run = { runId, startedAt: runAt };
+  const window = taken.timestamps?.window ?? null;
+  if (window !== null && compiled.windows !== null) return compiled.windows.recordsSql(window, run);
+  return compiled.recordsSql(selection.mode === "only" ? selection.keys : null, run);
 }
 
 async function writeBatches(
   client: pg.PoolClient,
   request: PlanRequest,
-  selection: Selection,
-): Promise<{ rows: number; oversized: number; batches: number }> {
-  const { sync, runId, compiled, snapshot } = request;
+  { selection, gone }: Diff,
+): Promise<{ rows: number; deletes: number; invalids: number; batches: number }> {
+  const { sync, runId, snapshot, compiled } = request;
+  const rules = OPERATION_RULES[sync.operation];
   const writer = new BatchWriter(client, { runId, syncId: sync.id, destinationId: sync.destination.id });
-  const frame = bodyFrame(sync, request.runAt);
-  const cutter = new BatchCutter(frame, recordsPerRequest(sync), (batch) => writer.add(batch));
+  const cutterOf = (kind: CutKind) =>
+    openCutter({ ...kind, sync, runAt: request.runAt }, (batch) => {
+      if (request.isDiscarded !== true) writer.add(batch);
+    });
+  const cutter = cutterOf({ operation: rules.batches, keepsRecords: keepsRecords(sync) });
   let rows = 0;
-  let oversized = 0;
-  const tooLong: string[] = [];
-  const isNothing = selection.mode === "only" && selection.count === 0;
-  const listed = selection.mode === "only" ? selection.keys : null;
+  let invalids = 0;
+  const invalid: InvalidRow[] = [];
   const filter = filterFor(client, selection);
-  const stream = isNothing ? null : await snapshot.copyOut(compiled.recordsSql(listed));
+  const sqlText = recordsSql(request, selection);
+  const stream = sqlText === null ? null : await snapshot.copyOut(sqlText);
   for await (const chunk of stream === null ? [] : rowChunks(stream, request.signal)) {
     for (const row of filter === null ? chunk : await filter(chunk)) {
-      if (row.record !== null && cutter.add({ ...row, record: row.record })) rows += 1;
-      else tooLong.push(row.key.toString("utf8"));
+      const built = recordOf(compiled, row.record);
+      if ("invalid" in built) invalid.push({ key: row.key, message: built.invalid });
+      else if (cutter.add({ ...row, record: built.record })) rows += 1;
+      else invalid.push({ key: row.key, message: cutter.fault });
     }
     await writer.flushIfFull();
-    oversized += await recordOversized(client, runId, tooLong.splice(0));
+    invalids += await setAside(client, request, invalid.splice(0));
     request.onProgress?.(rows);
   }
   cutter.flush();
   await writer.flush();
-  return { rows, oversized, batches: cutter.batches };
-}
-
-async function recordOversized(client: pg.PoolClient, runId: number, keys: string[]): Promise<number> {
-  if (keys.length > 0) {
+  if (rules.gone === "forget" && gone > 0) {
     await client.query(
-      `INSERT INTO egret.invalid_rows SELECT $1, left(key, 200), 'INVALID', 1 FROM unnest($2::text[]) AS k (key)`,
-      [runId, keys],
+      `DELETE FROM ${stateTable(sync.id)} t USING egret_diff d WHERE ${IS_GONE} AND d.key = t.key`,
     );
   }
-  return keys.length;
+  if (rules.gone !== "delete" || gone === 0) return { rows, deletes: 0, invalids, batches: cutter.lastNo };
+  const deleting = cutterOf({ operation: "delete", after: cutter.lastNo, forgets: true });
+  const deletes = await writeDeletes(client, {
+    syncId: sync.id,
+    runId,
+    keyJsonSql: compiled.keyJsonSql,
+    sendsRecord: keepsRecords(sync),
+    cutter: deleting,
+    writer,
+    signal: request.signal,
+  });
+  return { rows, deletes: deletes.rows, invalids: invalids + deletes.invalids, batches: deleting.lastNo };
 }
 
-/** Gives the rows of a stream in chunks; rows without a key were set aside by the diff. */
-async function* rowChunks(stream: Readable, signal: AbortSignal | undefined): AsyncGenerator<ReadRow[]> {
-  const reader = new CopyBinaryReader();
-  let rows: ReadRow[] = [];
-  let bytes = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    signal?.throwIfAborted();
-    reader.push(chunk, ([key, hash, record]) => {
-      if (key && hash) rows.push({ key, hash, record: record ?? null });
-    });
-    bytes += chunk.length;
-    if (rows.length < CHUNK_ROWS && bytes < CHUNK_BYTES) continue;
-    yield rows;
-    rows = [];
-    bytes = 0;
+async function setAside(
+  client: pg.PoolClient,
+  { runId, sync, taken }: PlanRequest,
+  rows: readonly InvalidRow[],
+): Promise<number> {
+  if (rows.length > 0 && taken.timestamps !== null) {
+    const keys = rows.map(({ key }) => key.toString("utf8"));
+    await retryLater(client, { syncId: sync.id, runId }, "SELECT key FROM unnest($1::text[]) AS k (key)", [
+      keys,
+    ]);
   }
-  if (!reader.ended)
-    throw new RunFailure("SOURCE_CONNECTION_FAILED", "The source stopped in the middle of its rows");
-  yield rows;
-}
-
-type Filter = (rows: ReadRow[]) => ReadRow[] | Promise<ReadRow[]>;
-
-/** What decides row by row; null when every row with a key is sent. */
-function filterFor(client: pg.PoolClient, selection: Selection): Filter | null {
-  const isListedSent = selection.mode === "only";
-  if (!isListedSent && selection.count === 0) return null;
-  if (selection.keys !== null) {
-    const listed = new Set(selection.keys);
-    return (rows) => rows.filter((row) => listed.has(row.key.toString("utf8")) === isListedSent);
-  }
-  let isPrepared = false;
-  return async (rows) => {
-    // A few thousand keys against any number of listed ones: the planner would rather read the whole list each time.
-    if (!isPrepared) await client.query("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off");
-    isPrepared = true;
-    const keys = rows.map((row) => row.key.toString("utf8"));
-    const { rows: found } = await client.query<[number]>({
-      text: `SELECT (place - 1)::int FROM unnest($1::text[]) WITH ORDINALITY AS u (key, place) JOIN egret_listed USING (key)`,
-      values: [keys],
-      rowMode: "array",
-    });
-    const listed = new Set(found.map(([place]) => place));
-    return rows.filter((_row, place) => listed.has(place) === isListedSent);
-  };
+  return recordInvalidRows(client, runId, rows);
 }

@@ -1,5 +1,6 @@
-/** Deletes what the engine still has of old runs: settled batches, plans, rows set aside, and accepted commands. */
+/** Deletes what the engine still has of old runs: rows as they were sent or set aside, batches, plans, accepted commands. */
 import type pg from "pg";
+import { dropSentRows } from "./sentRows.ts";
 
 /** Rows of one table that went, or would go. */
 export interface PurgedRows {
@@ -9,7 +10,9 @@ export interface PurgedRows {
 
 /** What of runs is old enough. */
 export interface RunPurge {
-  /** Runs accepted before lose their plan, batches and rows set aside. */
+  /** Runs accepted before lose their rows: those that were sent, and those that were set aside. */
+  recordsBefore: Date;
+  /** Runs accepted before lose their plan and batches. */
   runsBefore: Date;
   /** Commands accepted before are forgotten: repeated after that, one causes a run of its own. */
   commandsBefore: Date;
@@ -27,9 +30,9 @@ const CHUNK_ROWS = 5_000;
 const OLD_RUNS = {
   "egret.batches": "run_id < $1 and outcome is not null and run_id <> all($2::bigint[])",
   "egret.plans": "run_id < $1 and run_id <> all($2::bigint[])",
-  "egret.invalid_rows": "run_id < $1 and run_id <> all($2::bigint[])",
+  "egret.tests": "run_id < $1 and run_id <> all($2::bigint[])",
 } as const;
-const OLD_COMMANDS = "run_id < $1 and run_id <> all($2::bigint[])";
+const OLD_ONES = "run_id < $1 and run_id <> all($2::bigint[])";
 
 /**
  * Deletes in bounded chunks; a run that still has its sync keeps everything, however old it is.
@@ -40,15 +43,29 @@ export async function purgeRuns(pool: pg.Pool, purge: RunPurge): Promise<PurgedR
     "select active_run_id as id from egret.sync_states where active_run_id is not null",
   );
   const kept = active.map(({ id }) => id);
-  const purged: PurgedRows[] = [];
+  const purged = await purgeRecords(pool, purge, kept);
   const firstKept = await firstRunSince(pool, purge.runsBefore);
   for (const [table, condition] of Object.entries(OLD_RUNS)) {
     purged.push(await purgeTable(pool, purge, { table, condition, values: [firstKept, kept] }));
   }
   const values = [await firstRunSince(pool, purge.commandsBefore), kept];
-  const commands = { table: "egret.accepted_commands", condition: OLD_COMMANDS, values };
+  const commands = { table: "egret.accepted_commands", condition: OLD_ONES, values };
   purged.push(await purgeTable(pool, purge, commands));
   return purged;
+}
+
+/** Before their batches go, so that no statement has to delete the bytes of thousands of them. */
+async function purgeRecords(
+  pool: pg.Pool,
+  purge: RunPurge,
+  activeRuns: readonly number[],
+): Promise<PurgedRows[]> {
+  const { isDryRun, signal } = purge;
+  const beforeRun = await firstRunSince(pool, purge.recordsBefore);
+  const sent = await dropSentRows(pool, { beforeRun, activeRuns, isDryRun, signal });
+  const values = [beforeRun, activeRuns];
+  const invalid = { table: "egret.invalid_rows", condition: OLD_ONES, values };
+  return [{ table: "egret.batches (rows)", rows: sent }, await purgeTable(pool, purge, invalid)];
 }
 
 /** The first run accepted at an instant or later; beyond the last one when there is none. Reads only what is old. */

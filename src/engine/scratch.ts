@@ -1,5 +1,8 @@
 /** Names of the tables that the engine makes as it goes, all in schema egret_state. */
 
+/** A key longer than this cannot be kept in the state's index, ours. */
+export const MAX_KEY_BYTES = 2_000;
+
 function checked(id: number): number {
   if (!Number.isSafeInteger(id) || id < 1) throw new RangeError(`not an id: ${id}`);
   return id;

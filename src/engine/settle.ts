@@ -1,17 +1,23 @@
 /** Reads batches to send and writes down what became of them; state advances in the same transaction, and only by acceptance. */
 import { type Kysely, sql } from "kysely";
+import type pg from "pg";
 import type { BatchOutcome, Database, OpenDatabase } from "../projections/database.ts";
-import { stateTable } from "./scratch.ts";
+import type { CutBody } from "./cutBody.ts";
+import { splitBatch } from "./splitBatch.ts";
+import { acceptRows, BATCH_IN_HAND, type BatchInHand, doubtRows, rejectRows } from "./stateAdvance.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** One batch as it is sent. */
 export interface BatchToSend {
-  /** The exact bytes; null once it is settled. */
+  batchNo: number;
+  /** The exact bytes; null once it is settled or withdrawn: then nobody is to send them any more. */
   body: Buffer | null;
   bodySha256: string;
   records: number;
   /** Null while it is open. */
   outcome: BatchOutcome | null;
+  /** Method, path and content type as JSON, where a body is not all of a request; null for a webhook. */
+  request: string | null;
 }
 
 /** What became of one batch. */
@@ -21,6 +27,8 @@ export interface Settlement {
   outcome: BatchOutcome;
   /** The destination's own words, for people who look at rejected rows. */
   statusMessage: string | null;
+  /** Cuts a rejected batch of several rows in two instead, so that one bad row does not keep the others out. */
+  cutBody?: CutBody | undefined;
 }
 
 /** Batches and records with one outcome. */
@@ -29,72 +37,147 @@ export interface Total {
   records: number;
 }
 
-/** What became of a run's batches so far; `open` ones have no outcome yet. */
-export type RunTotals = Record<"open" | BatchOutcome, Total>;
+/** What became of a run's batches so far; `open` ones have no outcome yet. One that was split counts as its halves. */
+export type RunTotals = Record<"open" | Exclude<BatchOutcome, "split">, Total>;
 
-/** One batch of a plan; null when there is none. */
+/** One batch of a run by its number, or a half by its name; null when there is none. */
 export async function readBatch(
   db: Kysely<Database>,
   runId: number,
-  batchNo: number,
+  batch: number | string,
 ): Promise<BatchToSend | null> {
   const row = await db
     .selectFrom("egret.batches")
-    .select(["body", "body_sha256 as bodySha256", "records", "outcome"])
+    .select([
+      "batch_no as batchNo",
+      sql<Buffer | null>`case when outcome is null and not withdrawn then body end`.as("body"),
+      "body_sha256 as bodySha256",
+      "records",
+      "outcome",
+      "request",
+    ])
     .where("run_id", "=", runId)
-    .where("batch_no", "=", batchNo)
+    .where(typeof batch === "number" ? "batch_no" : "name", "=", batch)
     .executeTakeFirst();
   return row ?? null;
 }
 
+/** Number of a half in its run; null when there is none of that name. */
+export async function halfNumber(db: Kysely<Database>, runId: number, name: string): Promise<number | null> {
+  const row = await db
+    .selectFrom("egret.batches")
+    .select("batch_no")
+    .where("run_id", "=", runId)
+    .where("name", "=", name)
+    .executeTakeFirst();
+  return row?.batch_no ?? null;
+}
+
 /**
  * Gives many batches their outcome at once. Accepted ones move their keys and hashes into the sync's state; a batch
- * that has an outcome keeps it, so that settling twice changes nothing.
+ * that has an outcome keeps it, so that settling twice changes nothing. With `keepsRows` the rows of a batch that was
+ * sent stay as they went out, until retention takes them; else they go with this.
  */
 export async function settleBatches(
   database: OpenDatabase,
   settlements: readonly Settlement[],
+  { keepsRows = false }: { keepsRows?: boolean } = {},
 ): Promise<void> {
   if (settlements.length === 0) return;
   const columns = [
     settlements.map((each) => each.runId),
     settlements.map((each) => each.batchNo),
     settlements.map((each) => each.outcome),
-    // Postgres keeps no NUL in a text.
-    settlements.map((each) => each.statusMessage?.replaceAll("\u0000", "\ufffd") ?? null),
+    settlements.map((each) => storable(each.statusMessage)),
   ];
   await inTransaction(database.pool, async (client) => {
     // Locked in one order, so that two settlers never wait for each other. The first outcome of a batch stands.
-    const { rows: open } = await client.query<{ sync_id: number; run_id: number; batch_no: number }>(
-      `SELECT b.sync_id, b.run_id, b.batch_no FROM egret.batches b
+    const { rows: open } = await client.query<BatchInHand>(
+      `SELECT ${BATCH_IN_HAND} FROM egret.batches b
        WHERE b.outcome IS NULL AND (b.run_id, b.batch_no) IN (SELECT * FROM unnest($1::bigint[], $2::int[]))
        ORDER BY b.run_id, b.batch_no FOR UPDATE`,
       columns.slice(0, 2),
     );
     if (open.length === 0) return;
+    await splitRejected(client, open, settlements);
     const outcomes = new Map(settlements.map((each) => [`${each.runId}-${each.batchNo}`, each.outcome]));
-    const accepted = open.filter((each) => outcomes.get(`${each.run_id}-${each.batch_no}`) === "accepted");
-    for (const syncId of new Set(accepted.map((each) => each.sync_id))) {
-      const ofSync = accepted.filter((each) => each.sync_id === syncId);
-      // A model that gives other rows at each reading can repeat a key: either of its hashes is true.
-      await client.query(
-        `INSERT INTO ${stateTable(syncId)} AS state (key, hash)
-         SELECT DISTINCT ON (k.key COLLATE "C") k.key, k.hash
-         FROM egret.batches b CROSS JOIN LATERAL unnest(b.keys, b.hashes) AS k (key, hash)
-         WHERE (b.run_id, b.batch_no) IN (SELECT * FROM unnest($1::bigint[], $2::int[]))
-         ORDER BY k.key COLLATE "C"
-         ON CONFLICT (key) DO UPDATE SET hash = excluded.hash`,
-        [ofSync.map((each) => each.run_id), ofSync.map((each) => each.batch_no)],
-      );
-    }
+    const withOutcome = (outcome: BatchOutcome) =>
+      open.filter((each) => outcomes.get(`${each.run_id}-${each.batch_no}`) === outcome);
+    await acceptRows(client, withOutcome("accepted"));
+    await rejectRows(client, withOutcome("rejected"));
+    await rejectRows(
+      client,
+      withOutcome("accepted").filter((each) => each.hasErrors),
+      { only: "refused" },
+    );
+    await doubtRows(client, withOutcome("unavailable"));
     await client.query(
       `UPDATE egret.batches b
-       SET outcome = s.outcome, status_message = s.message, settled_at = now(), body = NULL, keys = NULL, hashes = NULL
-       FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) AS s (run_id, batch_no, outcome, message)
+       SET outcome = s.outcome, status_message = s.message, settled_at = now(),
+           hashes = NULL, row_records = NULL,
+           -- What stays is not even moved: its bytes are where they were.
+           body = CASE WHEN s.is_kept THEN b.body END,
+           source_records = CASE WHEN s.is_kept THEN b.source_records END,
+           request = CASE WHEN s.is_kept THEN b.request END,
+           -- An answer that spoke of each row stays with their keys; one that was followed by another says nothing.
+           keys = CASE WHEN s.is_kept OR (s.outcome = 'accepted' AND b.row_errors IS NOT NULL) THEN b.keys END,
+           row_errors = CASE WHEN s.outcome = 'accepted' THEN b.row_errors END,
+           rejected_records = CASE WHEN s.outcome = 'accepted' THEN b.rejected_records ELSE 0 END
+       FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) AS g (run_id, batch_no, outcome, message)
+       CROSS JOIN LATERAL (SELECT g.*, $5::boolean AND g.outcome <> 'dropped' AS is_kept) AS s
        WHERE b.run_id = s.run_id AND b.batch_no = s.batch_no AND b.outcome IS NULL`,
-      columns,
+      [...columns, keepsRows],
     );
   });
+}
+
+/** Keys of a batch in the order of its rows; none once they are no longer kept. */
+export async function readBatchKeys(db: Kysely<Database>, runId: number, batchNo: number): Promise<string[]> {
+  const row = await db
+    .selectFrom("egret.batches")
+    .select("keys")
+    .where("run_id", "=", runId)
+    .where("batch_no", "=", batchNo)
+    .executeTakeFirst();
+  return row?.keys ?? [];
+}
+
+/**
+ * Keeps what an answer said of each row, for when the batch is settled: before that it may be sent again, and what is
+ * said then replaces this.
+ */
+export async function keepRowErrors(
+  db: Kysely<Database>,
+  { runId, batchNo }: { runId: number; batchNo: number },
+  errors: readonly (string | null)[],
+): Promise<void> {
+  const rejected = errors.filter((error) => error !== null).length;
+  const texts = rejected === 0 ? null : errors.map(storable);
+  await sql`update egret.batches set row_errors = ${texts}, rejected_records = ${rejected}
+    where run_id = ${runId} and batch_no = ${batchNo} and outcome is null`.execute(db);
+}
+
+/** Postgres keeps no NUL in a text. */
+function storable(message: string | null): string | null {
+  return message?.replaceAll("\u0000", "\ufffd") ?? null;
+}
+
+/** Cuts what can be cut of the rejected ones; from then on a batch that was cut has an outcome, and keeps it. */
+async function splitRejected(
+  client: pg.PoolClient,
+  open: readonly { run_id: number; batch_no: number }[],
+  settlements: readonly Settlement[],
+): Promise<void> {
+  const wanted = settlements.filter(
+    ({ outcome, cutBody }) => outcome === "rejected" && cutBody !== undefined,
+  );
+  if (wanted.length === 0) return;
+  for (const { run_id: runId, batch_no: batchNo } of open) {
+    const settlement = wanted.find((each) => each.runId === runId && each.batchNo === batchNo);
+    if (settlement?.cutBody === undefined) continue;
+    const { cutBody } = settlement;
+    await splitBatch(client, { runId, batchNo, statusMessage: storable(settlement.statusMessage), cutBody });
+  }
 }
 
 /** Counts a run's batches and records by outcome. */
@@ -105,8 +188,10 @@ export async function runTotals(db: Kysely<Database>, runId: number): Promise<Ru
       "outcome",
       eb.fn.countAll<number>().as("batches"),
       sql<number>`sum(records)::bigint`.as("records"),
+      sql<number>`sum(rejected_records)::bigint`.as("rejected"),
     ])
     .where("run_id", "=", runId)
+    .where(sql<boolean>`outcome is distinct from 'split'`)
     .groupBy("outcome")
     .execute();
   const nothing = (): Total => ({ batches: 0, records: 0 });
@@ -117,6 +202,14 @@ export async function runTotals(db: Kysely<Database>, runId: number): Promise<Ru
     unavailable: nothing(),
     dropped: nothing(),
   };
-  for (const { outcome, batches, records } of rows) totals[outcome ?? "open"] = { batches, records };
+  let rejected = 0;
+  for (const row of rows) {
+    const { outcome, batches, records } = row;
+    // Of an accepted batch the answer may have named rows that were not taken.
+    if (outcome === "accepted") rejected = row.rejected;
+    if (outcome === "split") continue;
+    totals[outcome ?? "open"] = { batches, records: records - (outcome === "accepted" ? row.rejected : 0) };
+  }
+  totals.rejected.records += rejected;
   return totals;
 }

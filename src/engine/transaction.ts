@@ -11,13 +11,38 @@ function isLost(error: Error): boolean {
   );
 }
 
+/** A statement that goes on is cancelled again after this time, ms: between two there is nothing to cancel. */
+const CANCEL_EVERY_MS = 50;
+
+/** Has Postgres break off whatever this connection is doing, from the abort of the signal until it is told to stop. */
+function cancelWhenAborted(
+  pool: pg.Pool,
+  client: pg.PoolClient,
+  signal: AbortSignal | undefined,
+): () => void {
+  let timer: NodeJS.Timeout | null = null;
+  const pid = (client as { processID?: number | null }).processID;
+  const cancel = (): void => {
+    // A connection that cannot be had now is had a moment later, or the statement ends by itself.
+    void pool.query("SELECT pg_cancel_backend($1)", [pid]).catch(() => undefined);
+    timer = setTimeout(cancel, CANCEL_EVERY_MS);
+  };
+  signal?.addEventListener("abort", cancel, { once: true });
+  return () => {
+    signal?.removeEventListener("abort", cancel);
+    if (timer !== null) clearTimeout(timer);
+  };
+}
+
 /**
- * Runs `work` in a transaction and returns what it returns; whatever it throws rolls everything back.
+ * Runs `work` in a transaction and returns what it returns; whatever it throws rolls everything back, and so does an
+ * abort of `signal`, whose reason is then thrown.
  * @throws Unavailable when Postgres does not answer or the connection breaks.
  */
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   let client: pg.PoolClient;
   try {
@@ -31,20 +56,26 @@ export async function inTransaction<T>(
     loss ??= error;
   };
   client.on("error", onError);
+  const stopCancelling = cancelWhenAborted(pool, client, signal);
   let broken = true;
   try {
+    signal?.throwIfAborted();
     await client.query("BEGIN");
     const result = await work(client);
+    signal?.throwIfAborted();
     await client.query("COMMIT");
-    broken = false;
+    // A cancellation that is still on its way must not meet the connection's next user.
+    broken = signal?.aborted === true;
     return result;
   } catch (thrown) {
+    if (signal?.aborted === true) throw signal.reason as Error;
     const error = loss !== null && !(thrown instanceof AppError) ? loss : toError(thrown);
     if (!(error instanceof AppError) && (loss !== null || isLost(error))) {
       throw new Unavailable(`our Postgres broke off: ${error.message}`, { cause: error });
     }
     throw error;
   } finally {
+    stopCancelling();
     client.off("error", onError);
     // After a failure the connection may be in the middle of a COPY: closing it is the rollback.
     client.release(broken);

@@ -1,6 +1,6 @@
 /** Commands: requests from outside, published to a work queue of their own. */
 import { headers } from "nats";
-import { COMMAND_SCHEMAS, type CommandVerb, type TriggerCommand } from "../domain/command.ts";
+import { COMMAND_SCHEMAS, type CommandPayload, type CommandVerb } from "../domain/command.ts";
 import { type FieldProblem, InvalidInput, toError } from "../domain/errors.ts";
 import type { LogConnection } from "./connection.ts";
 
@@ -8,7 +8,8 @@ import type { LogConnection } from "./connection.ts";
 export interface ReceivedCommand {
   workspaceId: number;
   verb: CommandVerb;
-  payload: TriggerCommand;
+  /** Of that verb. */
+  payload: CommandPayload<CommandVerb>;
 }
 
 /**

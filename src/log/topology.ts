@@ -109,7 +109,7 @@ export class Topology {
       {
         ...common,
         name: this.eventStreams.runs,
-        subjects: ["run", "alert", "config", "command", "endpoint", "replay"].map((kind) =>
+        subjects: ["run", "trial", "alert", "config", "command", "endpoint", "replay"].map((kind) =>
           this.events(`*.${kind}.>`),
         ),
         retention: RetentionPolicy.Limits,
@@ -134,50 +134,49 @@ export class Topology {
       // An item that waits to be tried again holds a slot: too few, and those starve the rest.
       max_ack_pending: 100_000,
     };
+    const filtered = (stream: string, durable_name: string, filter: string) => ({
+      stream,
+      config: { ...shared, durable_name, filter_subject: this.events(filter) },
+    });
     return [
       { stream: this.commandStream, config: { ...shared, durable_name: CONSUMERS.commands } },
-      {
-        stream: this.eventStreams.runs,
-        config: {
-          ...shared,
-          durable_name: CONSUMERS.runs,
-          filter_subject: this.events("*.run.*.*.triggered"),
-        },
-      },
+      filtered(this.eventStreams.runs, CONSUMERS.runs, "*.run.*.*.triggered"),
       {
         stream: this.eventStreams.runs,
         config: {
           ...shared,
           durable_name: CONSUMERS.notifier,
-          filter_subjects: ["triggered", "started", "completed", "success", "failed"].map((word) =>
-            this.events(`*.run.*.*.${word}`),
-          ),
+          filter_subjects: [
+            ...["triggered", "started", "completed", "success", "failed"].map((word) => `*.run.*.*.${word}`),
+            ...["raised", "resolved"].map((word) => `*.alert.*.*.${word}`),
+          ].map((suffix) => this.events(suffix)),
         },
       },
       {
         stream: this.eventStreams.runs,
         config: {
           ...shared,
-          durable_name: CONSUMERS.replays,
-          filter_subject: this.events("*.replay.*.requested"),
+          durable_name: CONSUMERS.alerts,
+          filter_subjects: [
+            ...["triggered", "started", "checked", "success", "failed"].map((word) => `*.run.*.*.${word}`),
+            ...["updated", "deleted"].map((word) => `*.config.sync.*.${word}`),
+          ].map((suffix) => this.events(suffix)),
         },
       },
       {
-        stream: this.eventStreams.deliveries,
+        stream: this.eventStreams.runs,
         config: {
           ...shared,
-          durable_name: CONSUMERS.firstAttempts,
-          filter_subject: this.events("*.delivery.*.*.*.pending"),
+          durable_name: CONSUMERS.sequences,
+          // Made where runs have ended before: those are no reason to start anything now.
+          deliver_policy: DeliverPolicy.New,
+          filter_subject: this.events("*.run.*.*.success"),
         },
       },
-      {
-        stream: this.eventStreams.deliveries,
-        config: {
-          ...shared,
-          durable_name: CONSUMERS.retries,
-          filter_subject: this.events("*.delivery.*.*.*.retrying"),
-        },
-      },
+      filtered(this.eventStreams.runs, CONSUMERS.replays, "*.replay.*.requested"),
+      filtered(this.eventStreams.runs, CONSUMERS.trials, "*.trial.*.*.requested"),
+      filtered(this.eventStreams.deliveries, CONSUMERS.firstAttempts, "*.delivery.*.*.*.pending"),
+      filtered(this.eventStreams.deliveries, CONSUMERS.retries, "*.delivery.*.*.*.retrying"),
     ];
   }
 }
@@ -187,7 +186,10 @@ export const CONSUMERS = {
   commands: "command_worker",
   runs: "run_worker",
   notifier: "notifier",
+  alerts: "alert_evaluator",
+  sequences: "sequence_trigger",
   replays: "replay_worker",
+  trials: "trial_worker",
   firstAttempts: "delivery_first",
   retries: "delivery_retry",
 } as const;

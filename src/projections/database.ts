@@ -3,9 +3,11 @@ import { type ColumnType, type Generated, type JSONColumnType, Kysely, PostgresD
 import pg from "pg";
 import type { Mapping } from "../domain/configuration.ts";
 import { toError, Unavailable } from "../domain/errors.ts";
+import type { RunCounters } from "../domain/event.ts";
 import type { ReplayWanted } from "../domain/replay.ts";
 import type { ExchangeTable } from "./exchangeDays.ts";
 import type {
+  AlertReadModel,
   AttemptReadModel,
   BatchReadModel,
   ConfigChangeReadModel,
@@ -71,6 +73,37 @@ export interface SyncTable extends Configured {
   operation: string;
   mappings: Json<Mapping[]>;
   options: ColumnType<Record<string, unknown>, string | undefined, string>;
+  /** Paused by an operator; `options` says whether egret.yaml pauses it. */
+  paused: Generated<boolean>;
+}
+
+export interface ScheduleTickTable {
+  sync_id: number;
+  /** The schedule stands since then: its first tick comes after. */
+  counts_from: Timestamp;
+  is_planned: Generated<boolean>;
+  next_tick_at: Timestamp | null;
+  last_tick_at: Timestamp | null;
+}
+
+export interface RunSlotTable {
+  run_id: number;
+  workspace_id: number;
+  state: "blocked" | "waiting" | "working";
+  parked: Generated<number>;
+  seen_at: Timestamp;
+}
+
+export interface HookTable {
+  id: Generated<number>;
+  workspace_id: number;
+  sync_id: number;
+  kind: "generic" | "dbt_cloud";
+  token_sha256: Buffer;
+  created_by: string;
+  created_at: Timestamp;
+  last_used_at: Timestamp | null;
+  revoked_at: Timestamp | null;
 }
 
 export interface WebhookTable extends Configured {
@@ -114,15 +147,28 @@ export interface AcceptedCommandTable {
   command_id: string;
   run_id: number;
   accepted_at: Timestamp;
+  /** The run that was under way, where `run_id` is a skipped one. */
+  skipped_for: number | null;
 }
 
 export interface SyncStateTable {
   sync_id: number;
   active_run_id: number | null;
+  /** Begins when the active one ends. */
+  waiting_run_id: number | null;
+  last_began_at: Timestamp | null;
+  last_ended_at: Timestamp | null;
+  /** Parts of the mapping as JSON, see src/sources/fingerprint.ts. */
   fingerprint: string | null;
+  high_water_mark: string | null;
+  committed_run_id: number | null;
 }
 
-export type BatchOutcome = "accepted" | "rejected" | "unavailable" | "dropped";
+/** What the destination is asked to do with the rows of a batch. */
+export type BatchOperation = "upsert" | "update" | "insert" | "append" | "delete";
+
+/** `split`: rejected and cut in two; what became of its rows stands in the halves. */
+export type BatchOutcome = "accepted" | "rejected" | "unavailable" | "dropped" | "split";
 
 export interface BatchTable {
   run_id: number;
@@ -130,28 +176,82 @@ export interface BatchTable {
   sync_id: number;
   destination_id: number;
   records: number;
+  /** The bytes to send; of a settled one those that were sent, as long as rows are kept. */
   body: Buffer | null;
   body_sha256: string;
   keys: string[] | null;
+  /** Null where acceptance takes the keys out of the state: deletes of a mirror. */
   hashes: string[] | null;
+  operation: Generated<BatchOperation>;
+  row_records: string[] | null;
   outcome: BatchOutcome | null;
   status_message: string | null;
   settled_at: Timestamp | null;
+  /** Of a half: the number of the planned batch and which halves of it, as in 3_1_2. */
+  name: string | null;
+  /** Method, path and content type as JSON, where a body is not all of a request. */
+  request: string | null;
+  /** The rows as a JSON array, where the body was made from a template. */
+  source_records: Buffer | null;
+  /** Why each row was not taken, in the order of keys; null for one that was. */
+  row_errors: (string | null)[] | null;
+  /** How many of row_errors are not null. */
+  rejected_records: Generated<number>;
+  /** Nobody is to begin sending it any more. */
+  withdrawn: Generated<boolean>;
 }
 
 export interface PlanTable {
   run_id: number;
   source_record_count: number;
   updates: number;
+  deletes: Generated<number>;
   invalids: number;
   batches: number;
+  fingerprint: string | null;
+  high_water_mark: string | null;
+  /** When retention took the rows of the run's batches. */
+  records_dropped_at: Timestamp | null;
+}
+
+export interface RetryKeyTable {
+  sync_id: number;
+  key: string;
+  run_id: number;
 }
 
 export interface InvalidRowTable {
+  id: Generated<number>;
   run_id: number;
   identifier: string | null;
   status: "NULL" | "DUPLICATE" | "INVALID";
   rows: number;
+  /** Why, where it is INVALID. */
+  message: Generated<string | null>;
+}
+
+/** Which row a test wants, and what was sent and answered: row values, so never in the log. */
+export interface TestTable {
+  run_id: number;
+  sync_id: number;
+  identifier: string | null;
+  request: ColumnType<
+    { method: string; url: string; headers: Record<string, string>; body: string } | null,
+    string | undefined,
+    string
+  >;
+  response: ColumnType<
+    {
+      http_status: number | null;
+      headers: Record<string, string | string[] | undefined> | null;
+      body: string | null;
+      error: string | null;
+      duration_ms: number;
+    } | null,
+    string | undefined,
+    string
+  >;
+  created_at: Timestamp;
 }
 
 export interface ReplayTable {
@@ -179,6 +279,31 @@ export type ReplayCursor = { created_at: string; id: string } | { sequence: numb
 /** A delivery by its webhook and id, or an event by its sequence in the runs stream. */
 export type ReplayItem = { target_id: number; id: string } | { sequence: number };
 
+export interface AlertConfigurationTable {
+  id: Generated<number>;
+  workspace_id: number;
+  sync_id: number;
+  type: string;
+  send_for: "first_time" | "every_time";
+  should_send_recovery: boolean;
+  options: ColumnType<Record<string, unknown> | null, string | null, string | null>;
+  created_at: Timestamp;
+  deleted_at: Timestamp | null;
+  closed_at: Timestamp | null;
+}
+
+export interface AlertRunTable {
+  sync_id: number;
+  run_id: number;
+  /** Of a completed run. */
+  counters: ColumnType<RunCounters | null, string | null, string | null>;
+}
+
+export interface AlertFloorTable {
+  sync_id: number;
+  sequence: number;
+}
+
 export interface CheckpointTable {
   stream: string;
   last_sequence: number;
@@ -194,13 +319,21 @@ export interface Database {
   "egret.syncs": SyncTable;
   "egret.webhooks": WebhookTable;
   "egret.outbox": OutboxTable;
+  "egret.schedule_ticks": ScheduleTickTable;
+  "egret.run_slots": RunSlotTable;
+  "egret.hooks": HookTable;
   "egret.accepted_commands": AcceptedCommandTable;
   "egret.sync_states": SyncStateTable;
   "egret.batches": BatchTable;
   "egret.plans": PlanTable;
   "egret.invalid_rows": InvalidRowTable;
+  "egret.retry_keys": RetryKeyTable;
+  "egret.tests": TestTable;
   "egret.replays": ReplayTable;
   "egret.exchanges": ExchangeTable;
+  "egret.alert_configurations": AlertConfigurationTable;
+  "egret.alert_runs": AlertRunTable;
+  "egret.alert_floors": AlertFloorTable;
   "egret_read.checkpoints": CheckpointTable;
   "egret_read.runs": RunReadModel;
   "egret_read.deliveries": DeliveryReadModel;
@@ -209,6 +342,7 @@ export interface Database {
   "egret_read.syncs": SyncReadModel;
   "egret_read.webhooks": WebhookReadModel;
   "egret_read.endpoints": EndpointReadModel;
+  "egret_read.alerts": AlertReadModel;
   "egret_read.config_changes": ConfigChangeReadModel;
   "egret_read.refused_commands": RefusedCommandReadModel;
 }

@@ -6,6 +6,14 @@ import type { Database } from "./database.ts";
 
 /** The request and the answer of one attempt as they may be kept: whoever made them has replaced secrets. */
 export interface KeptExchange {
+  /** Not there where an earlier version kept it. */
+  call?: {
+    method: string;
+    url: string;
+    /** Null when no status line came back; then `error` says why. */
+    httpStatus: number | null;
+    error: string | null;
+  };
   requestHeaders: Record<string, string>;
   /** Null when no status line came back. */
   responseHeaders: Record<string, string | string[] | undefined> | null;
@@ -39,7 +47,8 @@ export interface WantedExchanges extends Pick<MadeExchange, "targetKind" | "targ
   attempts: readonly { startedAt: Date; durationMs: number }[];
 }
 
-type Line = [
+/** One line of a chunk. */
+export type ExchangeLine = [
   target: string,
   deliveryId: string,
   attempt: number,
@@ -49,11 +58,12 @@ type Line = [
     responseHeaders: KeptExchange["responseHeaders"],
     responseBody: string | null,
     split: (number | null)[],
+    call?: [method: string, url: string, httpStatus: number | null, error: string | null],
   ],
 ];
 
 /** How long after its end an exchange may have waited until its chunk was closed, ms. */
-const CLOSED_WITHIN_MS = 15_000;
+export const CLOSED_WITHIN_MS = 15_000;
 /** A request whose outcome a crash swallowed came so long before the attempt that repeats it, ms. */
 const CRASH_BEFORE_MS = 30_000;
 /** Chunks read at once. */
@@ -73,11 +83,12 @@ const micros = (ms: number | null): number | null => (ms === null ? null : Math.
 /** One line of a chunk, its end included. */
 export function exchangeLine(made: MadeExchange): string {
   const { deliveryId, attempt, startedAt, exchange } = made;
-  const { requestHeaders, responseHeaders, responseBody, split } = exchange;
+  const { requestHeaders, responseHeaders, responseBody, split, call } = exchange;
   const { dnsMs, connectMs, tlsMs, firstByteMs, totalMs } = split;
   const times = [dnsMs, connectMs, tlsMs, firstByteMs, totalMs].map(micros);
-  const facts: Line[4] = [requestHeaders, responseHeaders, responseBody, times];
-  const line: Line = [targetOf(made), deliveryId, attempt, startedAt.getTime(), facts];
+  const facts: ExchangeLine[4] = [requestHeaders, responseHeaders, responseBody, times];
+  if (call !== undefined) facts.push([call.method, call.url, call.httpStatus, call.error]);
+  const line: ExchangeLine = [targetOf(made), deliveryId, attempt, startedAt.getTime(), facts];
   return `${JSON.stringify(line)}\n`;
 }
 
@@ -109,17 +120,32 @@ export async function readExchanges(db: Kysely<Database>, wanted: WantedExchange
   );
 }
 
-function exchangeOf([requestHeaders, responseHeaders, responseBody, times]: Line[4]): KeptExchange {
+/** An exchange from its line. */
+export function exchangeOf([
+  requestHeaders,
+  responseHeaders,
+  responseBody,
+  times,
+  call,
+]: ExchangeLine[4]): KeptExchange {
   const [dnsMs = null, connectMs = null, tlsMs = null, firstByteMs = null, totalMs] = times;
   const split = { dnsMs, connectMs, tlsMs, firstByteMs, totalMs: totalMs ?? 0 };
-  return { requestHeaders, responseHeaders, responseBody, split };
+  const kept = { requestHeaders, responseHeaders, responseBody, split };
+  if (call === undefined) return kept;
+  const [method, url, httpStatus, error] = call;
+  return { call: { method, url, httpStatus, error }, ...kept };
+}
+
+/** The lines of a chunk as texts. */
+export async function unpackLines(lines: Buffer): Promise<string[]> {
+  return (await decompress(lines)).toString("utf8").trimEnd().split("\n");
 }
 
 async function* chunksBetween(
   db: Kysely<Database>,
   target: string,
   { from, to }: { from: Date; to: Date },
-): AsyncGenerator<Line[]> {
+): AsyncGenerator<ExchangeLine[]> {
   for (let after = 0; ; after += PAGE) {
     const rows = await db
       .selectFrom("egret.exchanges")
@@ -132,8 +158,7 @@ async function* chunksBetween(
       .offset(after)
       .execute();
     for (const { lines } of rows) {
-      const text = (await decompress(lines)).toString("utf8").trimEnd();
-      yield text.split("\n").map((line) => JSON.parse(line) as Line);
+      yield (await unpackLines(lines)).map((line) => JSON.parse(line) as ExchangeLine);
     }
     if (rows.length < PAGE) return;
   }

@@ -1,6 +1,7 @@
 /** Projects one batch of events: every read model and the stream's checkpoint, in one transaction. */
 import type pg from "pg";
 import type { StoredEvent } from "../domain/event.ts";
+import { projectAlerts } from "./alerts.ts";
 import { advanceCheckpoint, assertSameStream, LIVE_SCHEMA, lockCheckpoint } from "./checkpoint.ts";
 import { projectRefusedCommands } from "./commands.ts";
 import { projectConfigChanges } from "./configChanges.ts";
@@ -81,5 +82,6 @@ async function writeReadModels(writer: ReadModelWriter, events: readonly StoredE
   const skippedOfDeliveries = await projectDeliveries(writer, events);
   await projectWebhooks(writer, events);
   await projectEndpoints(writer, events);
+  await projectAlerts(writer, events);
   return skippedOfRuns + skippedOfDeliveries;
 }

@@ -1,5 +1,6 @@
 /** Rows of the read models, schema egret_read, as Kysely sees them. */
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { DryReport, TestReport } from "../domain/trial.ts";
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -9,12 +10,15 @@ export interface RunReadModel {
   workspace_id: number;
   sync_id: number;
   sync_name: string;
+  run_kind: "normal" | "dry" | "test";
   command_id: string;
-  status: "queued" | "working" | "completed" | "failed";
+  status: "queued" | "working" | "completed" | "failed" | "skipped";
   state: string;
   version: number;
   trigger_tag: string;
   trigger_detail: string;
+  /** The tick it was scheduled for. */
+  scheduled_execution_time: Timestamp | null;
   destination_id: number | null;
   full_sync: boolean;
   full_sync_reasons: string[];
@@ -30,6 +34,10 @@ export interface RunReadModel {
   error_code: string | null;
   error_message: string | null;
   error_detail: string | null;
+  /** What it is doing, or was doing when it failed (behaviour.md 4.3); null once it completed. */
+  current_step: string | null;
+  /** What a dry run found, or how the record of a test fared; null for a normal run, and before its end. */
+  report: JSONColumnType<DryReport | TestReport> | null;
   created_at: Timestamp;
   started_at: Timestamp | null;
   completed_at: Timestamp | null;
@@ -129,6 +137,32 @@ export interface EndpointReadModel {
   reason: string | null;
   /** How often it stopped being healthy. */
   outages: number;
+  updated_at: Timestamp;
+}
+
+/** One episode of an alert. A moment, such as a run's start, is resolved as it is raised. */
+export interface AlertReadModel {
+  id: number;
+  configuration_id: number;
+  workspace_id: number;
+  sync_id: number;
+  type: string;
+  state: "open" | "resolved";
+  raised_run_id: number;
+  last_raised_run_id: number;
+  /** Null while it is open, and when nobody watched any more. */
+  resolved_run_id: number | null;
+  times_raised: number;
+  /** Of the last raise. */
+  message: string;
+  details: string;
+  followup_url: string;
+  resolution: "recovered" | "moment" | "configuration_deleted" | "sync_deleted" | null;
+  resolved_message: string | null;
+  resolved_details: string | null;
+  raised_at: Timestamp;
+  last_raised_at: Timestamp;
+  resolved_at: Timestamp | null;
   updated_at: Timestamp;
 }
 

@@ -1,5 +1,6 @@
 /** Read model of runs: one row per execution of a sync. */
 import type { Kysely, Selectable } from "kysely";
+import { currentStep } from "../domain/currentStep.ts";
 import type { AnyEvent, EgretEvent, StoredEvent } from "../domain/event.ts";
 import type { Database } from "./database.ts";
 import type { RunReadModel } from "./readModelTables.ts";
@@ -8,8 +9,8 @@ import { loadRows, type ReadModelWriter, type Table, writeRows } from "./tableWr
 /** A run as the read model has it. */
 export type Run = Selectable<RunReadModel>;
 
-/** Events of a run's own history. */
-export type RunEvent = Extract<AnyEvent, { type: `sync.${string}` }>;
+/** Events of a run's own history, dry and test runs included. */
+export type RunEvent = Extract<AnyEvent, { type: `sync.${string}` | `trial.${string}` }>;
 
 const RUNS: Table<Run> = {
   name: "runs",
@@ -19,12 +20,14 @@ const RUNS: Table<Run> = {
     workspace_id: "bigint",
     sync_id: "bigint",
     sync_name: "text",
+    run_kind: "text",
     command_id: "text",
     status: "text",
     state: "text",
     version: "integer",
     trigger_tag: "text",
     trigger_detail: "text",
+    scheduled_execution_time: "timestamptz",
     destination_id: "bigint",
     full_sync: "boolean",
     full_sync_reasons: "text[]",
@@ -40,6 +43,8 @@ const RUNS: Table<Run> = {
     error_code: "text",
     error_message: "text",
     error_detail: "text",
+    current_step: "text",
+    report: "jsonb",
     created_at: "timestamptz",
     started_at: "timestamptz",
     completed_at: "timestamptz",
@@ -49,7 +54,7 @@ const RUNS: Table<Run> = {
 
 /** True for an event of a run. */
 export function isRunEvent(event: AnyEvent): event is RunEvent {
-  return event.type.startsWith("sync.");
+  return event.type.startsWith("sync.") || event.type.startsWith("trial.");
 }
 
 /**
@@ -57,26 +62,41 @@ export function isRunEvent(event: AnyEvent): event is RunEvent {
  * holds: half a history makes no row.
  */
 export function foldRun(run: Run | undefined, event: RunEvent): Run | undefined {
-  if (event.type === "sync.triggered") return newRun(event);
+  if (event.type === "sync.triggered" || event.type === "trial.requested") return newRun(event);
+  if (event.type === "sync.skipped") return skippedRun(event);
   if (run === undefined) return undefined;
   const time = new Date(event.time);
-  return { ...run, ...learned(event, time), state: event.state, version: event.version, updated_at: time };
+  const { state, version } = event;
+  const current_step = currentStep(state) ?? run.current_step;
+  return { ...run, current_step, ...learned(event, time), state, version, updated_at: time };
 }
 
-function newRun({ data, state, version, time }: EgretEvent<"sync.triggered">): Run {
+/** A run that never began: its row is all there will be of it (behaviour.md 3.3). */
+function skippedRun(event: EgretEvent<"sync.skipped">): Run {
+  const time = new Date(event.time);
+  return { ...newRun(event), status: "skipped", completed_at: time, current_step: null };
+}
+
+type FirstEvent = EgretEvent<"sync.triggered"> | EgretEvent<"sync.skipped"> | EgretEvent<"trial.requested">;
+
+function newRun(event: FirstEvent): Run {
+  const { data, state, version, time } = event;
+  const scheduled = ("scheduled_execution_time" in data && data.scheduled_execution_time) || null;
   return {
     id: data.sync_run_id,
     workspace_id: data.workspace_id,
     sync_id: data.sync_id,
     sync_name: data.sync_name,
+    run_kind: "run_kind" in data ? data.run_kind : "normal",
     command_id: data.command_id,
     status: "queued",
     state,
     version,
     trigger_tag: data.sync_trigger_reason.ui_tag,
     trigger_detail: data.sync_trigger_reason.ui_detail,
+    scheduled_execution_time: scheduled === null ? null : new Date(scheduled),
     destination_id: null,
-    full_sync: data.force_full_sync,
+    full_sync: "force_full_sync" in data && data.force_full_sync,
     full_sync_reasons: [],
     canceled: false,
     source_record_count: null,
@@ -90,6 +110,8 @@ function newRun({ data, state, version, time }: EgretEvent<"sync.triggered">): R
     error_code: null,
     error_message: null,
     error_detail: null,
+    current_step: currentStep(state) ?? null,
+    report: null,
     created_at: new Date(time),
     started_at: null,
     completed_at: null,
@@ -101,6 +123,7 @@ function newRun({ data, state, version, time }: EgretEvent<"sync.triggered">): R
 function learned(event: RunEvent, time: Date): Partial<Run> {
   switch (event.type) {
     case "sync.started":
+    case "trial.started":
       return { status: "working", started_at: time };
     case "sync.checked": {
       const { destination_id, full_sync, full_sync_reasons } = event.data;
@@ -125,7 +148,23 @@ function learned(event: RunEvent, time: Date): Partial<Run> {
     }
     case "sync.completed": {
       const { workspace_id: _w, sync_id: _s, sync_run_id: _r, status, ...end } = event.data;
-      return { ...end, status: status === "ok" ? "completed" : "failed", completed_at: time };
+      if (status === "ok") return { ...end, status: "completed", completed_at: time, current_step: null };
+      return { ...end, status: "failed", completed_at: time };
+    }
+    case "trial.completed": {
+      const { workspace_id: _w, sync_id: _s, sync_run_id: _r, duration_ms: _d, ...found } = event.data;
+      const { dry, test, ...counters } = found;
+      return {
+        ...counters,
+        report: dry ?? test,
+        status: "completed",
+        completed_at: time,
+        current_step: null,
+      };
+    }
+    case "trial.failed": {
+      const { canceled, error_code, error_message, error_detail } = event.data;
+      return { canceled, error_code, error_message, error_detail, status: "failed", completed_at: time };
     }
     default:
       // sync.success and sync.failed repeat the outcome that sync.completed already told.

@@ -17,7 +17,8 @@ export type AttemptOutcome = (AttemptTiming & RequestOutcome & { exchange?: Exch
  * `delayMs` replaces the schedule's wait, and `atLeastMs` does where it is longer.
  */
 export type RequestOutcome =
-  | { kind: "accepted"; httpStatus: number }
+  /** `rejectedRecords`: rows of a batch of which the answer says that they were not taken. */
+  | { kind: "accepted"; httpStatus: number; rejectedRecords?: number }
   | { kind: "refused"; httpStatus: number; error: string; statusMessage: string }
   | { kind: "failed"; httpStatus: number | null; error: string; delayMs?: number; atLeastMs?: number };
 
@@ -31,6 +32,8 @@ export interface Dropped {
 export interface Ending {
   pending: PendingData;
   outcome: "accepted" | "rejected" | "unavailable" | "dropped";
+  /** Of the last attempt; null when no status line came back, or none was made. */
+  httpStatus: number | null;
   statusMessage: string | null;
 }
 

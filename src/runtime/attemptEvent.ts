@@ -35,7 +35,9 @@ export function draftAttempt(
     draft: { type, machine: DELIVERY_MACHINE, data } as Omit<EventDraft, "state">,
   });
   if (request !== null && decision.state === "delivered") {
-    return draft("delivery.delivered", { ...ids, fact: "attempt.accepted", ...request });
+    const rejected = outcome.kind === "accepted" ? outcome.rejectedRecords : undefined;
+    const rows = rejected === undefined ? {} : { records_rejected: rejected };
+    return draft("delivery.delivered", { ...ids, fact: "attempt.accepted", ...request, ...rows });
   }
   if (request !== null && decision.state === "retrying") {
     const delayMs = decision.delayMs ?? 0;
@@ -119,13 +121,15 @@ export function canonicalLine(
 
 /** The ending as the last event tells it, so that a settle repeated after a crash says the same. */
 export function endingOf(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Ending {
-  if (last.type === "delivery.delivered") return { pending, outcome: "accepted", statusMessage: null };
+  if (last.type === "delivery.delivered") {
+    return { pending, outcome: "accepted", httpStatus: last.data.http_status, statusMessage: null };
+  }
   if (last.type !== "delivery.dead") throw new LogCorrupt(`delivery ${pending.delivery_id} has not ended`);
   const { reason, http_status, error } = last.data;
   const statusMessage = (outcome?.kind === "refused" ? outcome.statusMessage : null) ?? error ?? reason;
-  if (reason === "refused") return { pending, outcome: "rejected", statusMessage };
+  const ended = { pending, httpStatus: http_status, statusMessage };
+  if (reason === "refused") return { ...ended, outcome: "rejected" };
   // 429 to the end rejects the rows; anything else to the end means that the target is not there (12.2).
-  if (reason === "exhausted")
-    return { pending, outcome: http_status === 429 ? "rejected" : "unavailable", statusMessage };
-  return { pending, outcome: "dropped", statusMessage };
+  if (reason === "exhausted") return { ...ended, outcome: http_status === 429 ? "rejected" : "unavailable" };
+  return { ...ended, outcome: "dropped" };
 }

@@ -1,41 +1,31 @@
-/** Takes commands: a valid trigger becomes a run, anything else is refused with an event that says why. */
+/** Takes commands and gives each to the handler of its verb; what cannot be done is refused with an event that says why. */
 import type { JsMsg } from "@nats-io/jetstream";
-import type { Logger } from "pino";
-import { SYNC_RUN_MACHINE } from "../../machines/syncRun.ts";
-import type { TriggerCommand } from "../domain/command.ts";
+import type { CommandVerb } from "../domain/command.ts";
 import { InvalidInput, toError, VersionConflict } from "../domain/errors.ts";
 import type { EventData } from "../domain/event.ts";
 import { cleanTraceparent } from "../domain/traceparent.ts";
 import { parseCommand } from "../log/commands.ts";
-import type { LogConnection } from "../log/connection.ts";
-import { type EventLog, NEW_AGGREGATE } from "../log/eventLog.ts";
+import { NEW_AGGREGATE } from "../log/eventLog.ts";
 import { CONSUMERS } from "../log/topology.ts";
-import { begin } from "./actor.ts";
+import { handleCancel } from "./cancelRun.ts";
+import type { CommandHandler, CommandOutcome, CommandTools, Refusal } from "./commandInHand.ts";
 import { sha256Hex } from "./deliveryActor.ts";
-import { runBehaviour } from "./runActor.ts";
 import { NO_TRACING, type Tracing } from "./tracing.ts";
+import { handleDryRun, handleTest } from "./trialCommands.ts";
+import { handleTrigger } from "./triggers/triggerCommand.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
 
-/** What the command worker asks of the configuration and of the engine. */
-export interface TriggerDesk {
-  findSync(workspaceId: number, nameOrId: string | number): Promise<{ id: number; name: string } | null>;
-  /** Names of the syncs of a workspace, for the message about an unknown one. */
-  syncNames(workspaceId: number): Promise<string[]>;
-  /** Claims the sync for a new run, or says which run has it; the same answer for the same command. */
-  acceptTrigger(claim: {
-    workspaceId: number;
-    commandId: string;
-    syncId: number;
-  }): Promise<{ kind: "accepted"; runId: number } | { kind: "busy"; runId: number }>;
-}
-
-export interface CommandWorkerOptions {
-  connection: LogConnection;
-  log: EventLog;
-  desk: TriggerDesk;
-  logger: Logger;
+export interface CommandWorkerOptions extends CommandTools {
   tracing?: Tracing;
 }
+
+/** Who performs each verb: a new one is a schema in domain/command.ts and a line here. */
+const HANDLERS: { readonly [V in CommandVerb]: CommandHandler<V> } = {
+  trigger: handleTrigger,
+  cancel: handleCancel,
+  dry_run: handleDryRun,
+  test: handleTest,
+};
 
 const COMMAND_CONCURRENCY = 8;
 /** What fits a subject token and a Nats-Msg-Id alike. */
@@ -67,94 +57,47 @@ async function handleCommand(options: CommandWorkerOptions, message: JsMsg): Pro
     { subject: message.subject, id: commandId, bytes: message.data.length },
   );
   const { traceparent } = span;
-  const refuse = async (refusal: Refusal) => {
-    const result = await refuseCommand(options, message, { commandId, traceparent, ...refusal });
+  try {
+    const outcome = await perform(options, message, { commandId, traceparent });
+    if (outcome.kind === "done") {
+      span.end({ facts: outcome.facts ?? {} });
+      return { kind: "done" };
+    }
+    const { refusal } = outcome;
+    const result = await refuseCommand(options, message, { commandId, traceparent, refusal });
     span.end({ error: refusal.code });
     return result;
-  };
-  try {
-    const { workspaceId, payload } = parseCommand(message.subject, message.data);
-    const sync = await options.desk.findSync(workspaceId, payload.sync);
-    if (sync === null) {
-      const known = (await options.desk.syncNames(workspaceId)).join(", ") || "none";
-      const text = `sync: there is no sync ${JSON.stringify(payload.sync)} in workspace ${workspaceId}; known: ${known}`;
-      return await refuse({ code: "UNKNOWN_SYNC", message: text });
-    }
-    const claim = await options.desk.acceptTrigger({ workspaceId, commandId, syncId: sync.id });
-    if (claim.kind === "busy") {
-      const text = `sync ${sync.name} is running as run ${claim.runId}: wait for its end, then trigger again`;
-      return await refuse({ code: "ALREADY_RUNNING", message: text, runId: claim.runId });
-    }
-    await appendTriggered(options.log, {
-      workspaceId,
-      sync,
-      runId: claim.runId,
-      commandId,
-      command: payload,
-      traceparent,
-    });
-    span.end({ facts: { "egret.sync.id": sync.id, "egret.run.id": claim.runId } });
-    return { kind: "done" };
   } catch (error) {
-    if (error instanceof InvalidInput) return refuse({ code: "INVALID_COMMAND", message: error.message });
     span.end({ error: toError(error).name });
     throw error;
   }
 }
 
-async function appendTriggered(
-  log: EventLog,
-  run: {
-    workspaceId: number;
-    sync: { id: number; name: string };
-    runId: number;
-    commandId: string;
-    command: TriggerCommand;
-    traceparent: string | undefined;
-  },
-): Promise<void> {
-  const { workspaceId, sync, runId, commandId, command, traceparent } = run;
-  const data: EventData<"sync.triggered"> = {
-    workspace_id: workspaceId,
-    sync_id: sync.id,
-    sync_run_id: runId,
-    command_id: commandId,
-    sync_name: sync.name,
-    force_full_sync: command.force_full_sync,
-    sync_trigger_reason: {
-      ui_tag: command.requested_via === "CLI" ? "Manual" : command.requested_via,
-      ui_detail: command.reason ?? `command ${commandId}`,
-    },
-  };
-  const { state } = begin(runBehaviour, undefined);
-  const draft = { type: "sync.triggered", machine: SYNC_RUN_MACHINE, state, data, traceparent } as const;
+interface CommandIds {
+  commandId: string;
+  traceparent: string | undefined;
+}
+
+async function perform(tools: CommandTools, message: JsMsg, ids: CommandIds): Promise<CommandOutcome> {
   try {
-    await log.append({ kind: "run", workspaceId, syncId: sync.id, runId }, draft, NEW_AGGREGATE);
+    const { workspaceId, verb, payload } = parseCommand(message.subject, message.data);
+    // Schema and handler stand under the same verb, which the compiler cannot see of a union.
+    const handle = HANDLERS[verb] as CommandHandler<CommandVerb>;
+    return await handle(tools, { workspaceId, payload, ...ids });
   } catch (error) {
-    // The run is there already: this command came before, and its worker died between append and ack.
-    if (!(error instanceof VersionConflict)) throw error;
+    if (!(error instanceof InvalidInput)) throw error;
+    return { kind: "refused", refusal: { code: "INVALID_COMMAND", message: error.message } };
   }
 }
 
-interface Refusal {
-  code: EventData<"command.refused">["code"];
-  message: string;
-  runId?: number;
-}
-
 async function refuseCommand(
-  { log, logger }: CommandWorkerOptions,
+  { log, logger }: CommandTools,
   message: JsMsg,
-  {
-    commandId,
-    code,
-    message: text,
-    runId,
-    traceparent,
-  }: Refusal & { commandId: string; traceparent: string | undefined },
+  { commandId, traceparent, refusal }: CommandIds & { refusal: Refusal },
 ): Promise<WorkResult> {
   const workspaceId = Number(message.subject.split(".").at(-3));
   const known = Number.isSafeInteger(workspaceId) && workspaceId > 0 ? workspaceId : 1;
+  const { code, message: text, runId } = refusal;
   const data: EventData<"command.refused"> = {
     workspace_id: known,
     command_id: commandId,

@@ -1,15 +1,18 @@
 /** One run in the hands of one worker: the sync engine behind the steps of the run, under a lock in our Postgres. */
 import type pg from "pg";
 import type { Sync } from "../domain/configuration.ts";
-import { InvalidInput, RunFailure, toError, Unavailable } from "../domain/errors.ts";
+import { RunFailure, toError, Unavailable } from "../domain/errors.ts";
 import { releaseSync } from "../engine/claims.ts";
+import { compileSync } from "../engine/compileSync.ts";
 import { findPlan, planRun } from "../engine/plan.ts";
 import { runTotals } from "../engine/settle.ts";
-import { takeSnapshot } from "../engine/snapshot.ts";
-import { commitRun, resolveFullSync } from "../engine/syncState.ts";
+import { type TakenSnapshot, takeSnapshot } from "../engine/snapshot.ts";
+import { commitRun, type RunMode, resolveRun } from "../engine/syncState.ts";
+import { withdrawBatches } from "../engine/withdraw.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import { postgresSource } from "../sources/postgres.ts";
 import type { CompiledSync, SourceSnapshot } from "../sources/source.ts";
+import { orAborted } from "./orAborted.ts";
 import type { LoadTotals, PlannedBatch, RunEngine, RunSession } from "./runSession.ts";
 
 export interface RunEngineOptions {
@@ -32,14 +35,14 @@ export function runEngine(options: RunEngineOptions): RunEngine {
 }
 
 /** The lock on a run: lost with its connection, so that a Postgres that restarted is noticed. */
-interface RunLock {
+export interface RunLock {
   /** @throws Unavailable when the lock was lost. */
   verify(): Promise<void>;
   release(): void;
 }
 
 /** Two workers never prepare one run at the same time, even when the log gave it to both for a moment. */
-async function lockRun(pool: pg.Pool, runId: number): Promise<RunLock | null> {
+export async function lockRun(pool: pg.Pool, runId: number): Promise<RunLock | null> {
   const client = await pool.connect().catch((cause: unknown) => {
     throw new Unavailable(`our Postgres cannot be reached: ${toError(cause).message}`, { cause });
   });
@@ -66,13 +69,24 @@ async function lockRun(pool: pg.Pool, runId: number): Promise<RunLock | null> {
   };
 }
 
+async function hasDeletes(db: OpenDatabase["db"], runId: number): Promise<boolean> {
+  const plan = await db
+    .selectFrom("egret.plans")
+    .select("deletes")
+    .where("run_id", "=", runId)
+    .executeTakeFirst();
+  return (plan?.deletes ?? 0) > 0;
+}
+
 class EngineSession implements RunSession {
   readonly #options: RunEngineOptions;
   readonly #run: { syncId: number; runId: number };
   readonly #lock: RunLock;
   #sync: Sync | null = null;
   #compiled: CompiledSync | null = null;
-  #taken: { snapshot: SourceSnapshot; sourceRecordCount: number } | null = null;
+  #taken: { snapshot: SourceSnapshot; taken: TakenSnapshot; mode: RunMode } | null = null;
+  /** Whether deletes have to wait for changed rows; null before it is known. */
+  #areDeletesLast: boolean | null = null;
 
   constructor(options: RunEngineOptions, run: { syncId: number; runId: number }, lock: RunLock) {
     this.#options = options;
@@ -83,53 +97,64 @@ class EngineSession implements RunSession {
   async check(forceFullSync: boolean) {
     const { sync, compiled } = await this.#compile();
     const { db } = this.#options.database;
-    const { fullSync, reasons } = await resolveFullSync(db, sync, compiled, forceFullSync);
+    const { fullSync, reasons } = await resolveRun(db, sync, compiled, forceFullSync);
     return { destinationId: sync.destination.id, fullSync, reasons };
   }
 
-  async snapshot(onProgress: (rows: number) => void) {
+  async snapshot(onProgress: (rows: number) => void, signal?: AbortSignal) {
     const { sync, compiled } = await this.#compile();
     await this.#dropSnapshot();
-    const snapshot = await postgresSource.openSnapshot(sync.source);
+    const mode = await resolveRun(this.#options.database.db, sync, compiled, false);
+    const opening = postgresSource.openSnapshot(sync.source);
+    const snapshot = await orAborted(signal, opening, (late) => late.close());
     try {
-      const { sourceRecordCount } = await takeSnapshot({
+      const taken = await takeSnapshot({
         database: this.#options.database,
         snapshot,
         compiled,
+        sync,
+        mode,
         runId: this.#run.runId,
         onProgress: (bytes) => onProgress(Math.round(bytes / ABOUT_BYTES_PER_ROW)),
+        ...(signal === undefined ? {} : { signal }),
       });
-      this.#taken = { snapshot, sourceRecordCount };
-      return { sourceRecordCount };
+      this.#taken = { snapshot, taken, mode };
+      return { sourceRecordCount: taken.sourceRecordCount };
     } catch (error) {
       await snapshot.close();
       throw error;
     }
   }
 
-  async plan({ fullSync, syncRunAt }: { fullSync: boolean; syncRunAt: Date }) {
+  async plan(facts: Parameters<RunSession["plan"]>[0]) {
+    const { fullSync, allowDeletes, syncRunAt, onProgress, signal } = facts;
     // The scratch table does not survive a crash of Postgres: without our lock it cannot be trusted.
     await this.#lock.verify();
     // Made already, by a worker that died before it could say so: the source need not even be there.
     const existing = await findPlan(this.#options.database.pool, this.#run.runId);
-    if (existing !== null) return { ...existing, deletes: 0 };
-    if (this.#taken === null) await this.snapshot(() => undefined);
+    if (existing !== null) return existing;
+    if (this.#taken === null) await this.snapshot(() => undefined, signal);
     const { sync, compiled } = await this.#compile();
     const taken = this.#taken;
     if (taken === null) throw new Unavailable("the snapshot is gone");
+    // A source that is slow to give its next row is not waited for.
+    const stop = () => void this.#dropSnapshot();
+    signal?.addEventListener("abort", stop, { once: true });
     try {
-      const plan = await planRun({
+      return await planRun({
         database: this.#options.database,
-        snapshot: taken.snapshot,
+        ...taken,
         compiled,
         sync,
         runId: this.#run.runId,
         runAt: syncRunAt,
-        sourceRecordCount: taken.sourceRecordCount,
         fullSync,
+        allowDeletes,
+        ...(onProgress === undefined ? {} : { onProgress }),
+        ...(signal === undefined ? {} : { signal }),
       });
-      return { ...plan, deletes: 0 };
     } finally {
+      signal?.removeEventListener("abort", stop);
       await this.#dropSnapshot();
     }
   }
@@ -139,13 +164,20 @@ class EngineSession implements RunSession {
     return sync.destination.settings.timeout_seconds * 1000;
   }
 
-  openBatches(afterBatchNo: number, limit: number): Promise<PlannedBatch[]> {
+  async maxRejectedPercent() {
+    const { sync } = await this.#readSync();
+    return sync.options.max_rejected_percent ?? null;
+  }
+
+  async openBatches(afterBatchNo: number, limit: number): Promise<PlannedBatch[]> {
+    const areChangesFirst = await this.#hasOpenChanges();
     return this.#options.database.db
       .selectFrom("egret.batches")
-      .select(["batch_no as batchNo", "records", "body_sha256 as bodySha256"])
+      .select(["batch_no as batchNo", "name", "records", "body_sha256 as bodySha256"])
       .where("run_id", "=", this.#run.runId)
       .where("outcome", "is", null)
       .where("batch_no", ">", afterBatchNo)
+      .$if(areChangesFirst, (query) => query.where("operation", "<>", "delete"))
       .orderBy("batch_no")
       .limit(limit)
       .execute();
@@ -160,6 +192,10 @@ class EngineSession implements RunSession {
       .where("batch_no", "in", [...batchNos])
       .execute();
     return rows.map((row) => row.batch_no);
+  }
+
+  async withdraw(batchNos: readonly number[]): Promise<void> {
+    await withdrawBatches(this.#options.database.db, this.#run.runId, batchNos);
   }
 
   async totals(): Promise<LoadTotals> {
@@ -186,8 +222,7 @@ class EngineSession implements RunSession {
   }
 
   async commit(): Promise<void> {
-    const { sync, compiled } = await this.#compile();
-    await commitRun(this.#options.database.db, sync.id, compiled);
+    await commitRun(this.#options.database.db, this.#run.syncId, this.#run.runId);
   }
 
   release(): Promise<void> {
@@ -197,6 +232,25 @@ class EngineSession implements RunSession {
   async close(): Promise<void> {
     await this.#dropSnapshot();
     this.#lock.release();
+  }
+
+  /** True while rows of a plan are on their way that deletes have to wait for. Source: behaviour.md 2.4. */
+  async #hasOpenChanges(): Promise<boolean> {
+    const { db } = this.#options.database;
+    const { runId } = this.#run;
+    this.#areDeletesLast ??= await hasDeletes(db, runId);
+    if (!this.#areDeletesLast) return false;
+    const open = await db
+      .selectFrom("egret.batches")
+      .select("batch_no")
+      .where("run_id", "=", runId)
+      .where("outcome", "is", null)
+      .where("operation", "<>", "delete")
+      .limit(1)
+      .executeTakeFirst();
+    // Halves come from batches that are open, so that none can come any more.
+    this.#areDeletesLast = open !== undefined;
+    return this.#areDeletesLast;
   }
 
   async #readSync(): Promise<{ sync: Sync }> {
@@ -213,17 +267,7 @@ class EngineSession implements RunSession {
 
   async #compile(): Promise<{ sync: Sync; compiled: CompiledSync }> {
     const { sync } = await this.#readSync();
-    if (this.#compiled === null) {
-      const columns = await postgresSource
-        .describeObject(sync.source, sync.object)
-        .catch((error: unknown) => {
-          if (!(error instanceof InvalidInput)) throw error;
-          throw new RunFailure("CONFIG_INVALID", error.message, "Mend the model, apply, and trigger again.", {
-            cause: error,
-          });
-        });
-      this.#compiled = postgresSource.compile(sync, columns);
-    }
+    this.#compiled ??= await compileSync(sync);
     return { sync, compiled: this.#compiled };
   }
 

@@ -12,6 +12,12 @@ export interface RunProgress {
   records_planned: number | null;
   records_sent: number | null;
   records_failed: number | null;
+  /** What the phase is called in the API (behaviour.md 4.3). */
+  current_step: string;
+  /** Rows of this phase; null while it is too young to tell. */
+  rate_per_second: number | null;
+  /** Until the phase ends; null where nobody can know. */
+  time_left_ms: number | null;
 }
 
 /** Says how far a run is on `<prefix>.progress.<workspace>.<sync>.<run>`. */
@@ -74,6 +80,21 @@ export function onSettled(
   const subscription = nc.subscribe(`${topology.prefix}.hints.settled.${runId}`, {
     callback: (error, message) => {
       if (error === null) onBatches(message.json<number[]>());
+    },
+  });
+  return () => subscription.unsubscribe();
+}
+
+/** Tells the worker that has a run to look into the log: somebody wants the run cancelled. */
+export function publishCanceled({ nc, topology }: LogConnection, runId: number): void {
+  if (!nc.isClosed()) nc.publish(`${topology.prefix}.hints.canceled.${runId}`);
+}
+
+/** Calls `onHint` when somebody wants the run cancelled; returns how to stop. */
+export function onCanceled({ nc, topology }: LogConnection, runId: number, onHint: () => void): () => void {
+  const subscription = nc.subscribe(`${topology.prefix}.hints.canceled.${runId}`, {
+    callback: (error) => {
+      if (error === null) onHint();
     },
   });
   return () => subscription.unsubscribe();

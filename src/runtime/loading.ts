@@ -20,49 +20,70 @@ export interface Loading {
   /** How long the destination has for one batch, ms. */
   timeoutMs: number;
   signal: AbortSignal;
+  /** Told often. Between two counts, batches that have an outcome are taken for accepted. */
   onProgress(totals: LoadTotals): void;
+  /** Asked often, where given: whether no further batch is to be sent. */
+  isStopped?(totals: LoadTotals): boolean;
 }
 
 /** Batches that are deliveries at one time: enough to keep every slot of a destination busy. */
 const WINDOW = 32;
 /** Hints can be lost: then the outcomes are read after this time, ms. */
 const RECOUNT_MS = 1_000;
+/** The same for a run that has to stop soon after too much went wrong. */
+const WATCHED_RECOUNT_MS = 100;
 
 /**
  * Feeds the plan's batches to the delivery workers. Returns when none is open, or, once the destination was
  * given up, when those under way have ended; the rest of the plan is then left for the next run's diff.
  */
 export async function loadBatches(loading: Loading): Promise<LoadTotals> {
-  const { connection, session, ids, signal } = loading;
-  const outstanding = new Set<number>();
+  const { connection, session, ids, signal, isStopped } = loading;
+  const recountMs = isStopped === undefined ? RECOUNT_MS : WATCHED_RECOUNT_MS;
+  /** Rows of each batch that is a delivery and has no outcome yet. */
+  const outstanding = new Map<number, number>();
   const waiter = new Waiter(signal);
+  let fed = 0;
+  // Nothing more to feed for now; a batch that was split leaves halves behind the last one.
+  let isDrained = false;
+  let isGivenUp = false;
+  let countedAt = 0;
+  let counted: LoadTotals | null = null;
+  let settledSince = 0;
   const stopHints = onSettled(connection, ids.sync_run_id, (batchNos) => {
-    for (const batchNo of batchNos) outstanding.delete(batchNo);
+    for (const batchNo of batchNos) {
+      settledSince += outstanding.get(batchNo) ?? 0;
+      outstanding.delete(batchNo);
+    }
+    if (counted !== null)
+      loading.onProgress({ ...counted, acceptedRecords: counted.acceptedRecords + settledSince });
+    isDrained = false;
     waiter.wake();
   });
-  let fed = 0;
-  let exhausted = false;
-  let countedAt = 0;
   try {
     for (;;) {
       signal.throwIfAborted();
-      let totals: LoadTotals | null = null;
-      if (Date.now() - countedAt >= RECOUNT_MS || (exhausted && outstanding.size === 0)) {
-        totals = await session.totals();
+      if (Date.now() - countedAt >= recountMs || (outstanding.size === 0 && (isDrained || isGivenUp))) {
+        settledSince = 0;
+        const totals = await session.totals();
         countedAt = Date.now();
+        counted = totals;
         loading.onProgress(totals);
         await forgetSettled(session, outstanding);
-        if (totals.unavailableBatches > 0) exhausted = true;
-        if (outstanding.size === 0 && (exhausted || totals.open === 0)) return totals;
+        if (totals.unavailableBatches > 0 || isStopped?.(totals) === true) isGivenUp = true;
+        if (outstanding.size === 0 && (isGivenUp || totals.open === 0)) return totals;
+        // Fed and settled, yet open: whatever a lost hint or a dead worker left behind is fed once more.
+        if (outstanding.size === 0 && isDrained) fed = 0;
+        if (totals.open > outstanding.size) isDrained = false;
       }
-      if (!exhausted && outstanding.size <= WINDOW / 2) {
+      if (!isGivenUp && !isDrained && outstanding.size <= WINDOW / 2) {
         const batches = await session.openBatches(fed, WINDOW - outstanding.size);
-        for (const { batchNo } of batches) outstanding.add(batchNo);
+        for (const { batchNo, records } of batches) outstanding.set(batchNo, records);
+        isDrained = batches.length === 0;
         await Promise.all(
           batches.map((batch) => createTraced(loading, loading.traceparent, batchDelivery(loading, batch))),
         );
         fed = batches.at(-1)?.batchNo ?? fed;
-        exhausted = batches.length === 0;
         continue;
       }
       if (outstanding.size > 0) await waiter.wait(RECOUNT_MS);
@@ -73,15 +94,15 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
   }
 }
 
-async function forgetSettled(session: RunSession, outstanding: Set<number>): Promise<void> {
+async function forgetSettled(session: RunSession, outstanding: Map<number, number>): Promise<void> {
   if (outstanding.size === 0) return;
-  const open = new Set(await session.stillOpen([...outstanding]));
-  for (const batchNo of outstanding) if (!open.has(batchNo)) outstanding.delete(batchNo);
+  const open = new Set(await session.stillOpen([...outstanding.keys()]));
+  for (const batchNo of outstanding.keys()) if (!open.has(batchNo)) outstanding.delete(batchNo);
 }
 
-/** Id of a batch's delivery, equal to its Idempotency-Key: the same over retries and restarts (I5). */
-export function batchDeliveryId(runId: number, batchNo: number): string {
-  return `${runId}-${batchNo}`;
+/** Id of the delivery of a batch, or of a half by its name: the same over retries and restarts (I5). */
+export function batchDeliveryId(runId: number, batch: number | string): string {
+  return `${runId}-${batch}`;
 }
 
 function batchDelivery(
@@ -92,7 +113,7 @@ function batchDelivery(
     ...ids,
     target_kind: "destination",
     target_id: destinationId,
-    delivery_id: batchDeliveryId(ids.sync_run_id, batch.batchNo),
+    delivery_id: batchDeliveryId(ids.sync_run_id, batch.name ?? batch.batchNo),
     fact: "created",
     event: null,
     event_id: null,

@@ -1,4 +1,4 @@
-/** Turns each lifecycle event of a run into one delivery per subscribed webhook. */
+/** Turns each lifecycle event of a run, and of an alert on one, into one delivery per subscribed webhook. */
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import type { AnyEvent, StoredEvent } from "../domain/event.ts";
@@ -7,6 +7,13 @@ import { WEBHOOK_RETRY_DELAYS_MS, WEBHOOK_TIMEOUT_MS } from "../domain/retryPoli
 import { decodeEvent } from "../log/codec.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { CONSUMERS } from "../log/topology.ts";
+import {
+  alertBody,
+  alertDeliveryId,
+  alertLifecycle,
+  isToldAlert,
+  type ToldAlertEvent,
+} from "./alerts/alertWebhook.ts";
 import { type PendingData, sha256Hex } from "./deliveryActor.ts";
 import type { DeliveryIntake } from "./deliveryIntake.ts";
 import { createTraced } from "./tracedIntake.ts";
@@ -26,8 +33,8 @@ export interface NotifierOptions {
   tracing?: Tracing;
 }
 
-/** A lifecycle event of a run, which webhooks can receive. */
-export type RunLifecycleEvent = Extract<AnyEvent, { type: LifecycleEvent }>;
+/** A lifecycle event of a run, or of an alert on one, which webhooks can receive. */
+export type RunLifecycleEvent = Extract<AnyEvent, { type: LifecycleEvent }> | ToldAlertEvent;
 
 /** Events under way at once: their subscriptions are read together. */
 const EVENTS_AT_ONCE = 32;
@@ -59,8 +66,12 @@ export async function notify(
   { event }: StoredEvent,
 ): Promise<string[]> {
   if (!isRunLifecycleEvent(event)) return [];
-  const { type, data, time } = event;
-  const wanted = { workspaceId: data.workspace_id, event: type, producedAt: new Date(time) };
+  const { data, time } = event;
+  const wanted = {
+    workspaceId: data.workspace_id,
+    event: lifecycleName(event),
+    producedAt: new Date(time),
+  };
   const webhookIds = await subscriptions.webhooksFor(wanted);
   const deliveries = webhookIds.map((webhookId) => lifecycleDelivery(event, webhookId));
   await Promise.all(
@@ -74,30 +85,40 @@ export function lifecycleDeliveryId(parts: { runId: number; version: number; web
   return `${parts.runId}-${parts.version}-${parts.webhookId}`;
 }
 
-/** True for an event of a run that webhooks can receive. */
+/** The name under which webhooks subscribe to an event. */
+export function lifecycleName(event: RunLifecycleEvent): LifecycleEvent {
+  return isToldAlert(event) ? alertLifecycle(event) : event.type;
+}
+
+/** True for an event of a run, or of an alert on one, that webhooks can receive. */
 export function isRunLifecycleEvent(event: AnyEvent): event is RunLifecycleEvent {
+  if (isToldAlert(event)) return true;
   return isLifecycleEvent(event.type) && "sync_run_id" in event.data && event.data.sync_run_id !== null;
 }
 
 /** The delivery of one event to one webhook: the same each time it is made, payload bytes included (I9). */
 export function lifecycleDelivery(event: RunLifecycleEvent, webhookId: number): PendingData {
   const { workspace_id, sync_id, sync_run_id } = event.data;
-  const payload = lifecyclePayload({
-    event: event.type,
-    workspaceId: workspace_id,
-    syncId: sync_id,
-    runId: sync_run_id,
-    status: event.type === "sync.completed" ? event.data.status : undefined,
-  });
+  const payload = isToldAlert(event)
+    ? alertBody(event)
+    : lifecyclePayload({
+        event: event.type,
+        workspaceId: workspace_id,
+        syncId: sync_id,
+        runId: sync_run_id,
+        status: event.type === "sync.completed" ? event.data.status : undefined,
+      });
   return {
     workspace_id,
     target_kind: "webhook",
     target_id: webhookId,
-    delivery_id: lifecycleDeliveryId({ runId: sync_run_id, version: event.version, webhookId }),
+    delivery_id: isToldAlert(event)
+      ? alertDeliveryId(event, webhookId)
+      : lifecycleDeliveryId({ runId: sync_run_id, version: event.version, webhookId }),
     sync_id,
     sync_run_id,
     fact: "created",
-    event: event.type,
+    event: lifecycleName(event),
     event_id: event.id,
     retry_delays_ms: [...WEBHOOK_RETRY_DELAYS_MS],
     timeout_ms: WEBHOOK_TIMEOUT_MS,

@@ -18,8 +18,7 @@ export class RateLimits {
   /** Takes the next place for `key`; returns how long to wait before using it, ms. */
   take(key: number, perSecond: number | null): number {
     const now = this.#now();
-    const paused = Math.max(0, (this.#pausedUntil.get(key) ?? 0) - now);
-    if (paused === 0) this.#pausedUntil.delete(key);
+    const paused = this.pausedMs(key);
     if (perSecond === null) return paused;
     const bucket = this.#buckets.get(key) ?? { tokens: perSecond, refilledAt: now };
     const refilled = bucket.tokens + ((now - bucket.refilledAt) / 1000) * perSecond;
@@ -32,5 +31,12 @@ export class RateLimits {
   /** No request of `key` starts within the next `ms`: the target asked for it (Retry-After). */
   pause(key: number, ms: number): void {
     this.#pausedUntil.set(key, Math.max(this.#pausedUntil.get(key) ?? 0, this.#now() + ms));
+  }
+
+  /** How long no request of `key` may start, ms. */
+  pausedMs(key: number): number {
+    const left = (this.#pausedUntil.get(key) ?? 0) - this.#now();
+    if (left <= 0) this.#pausedUntil.delete(key);
+    return Math.max(0, left);
   }
 }

@@ -11,7 +11,7 @@ import type { Database, ReplayCursor, ReplayItem } from "../projections/database
 import { countDeliveries, type DeliveryFilter, searchDeliveries } from "../projections/deliverySearch.ts";
 import { deliveryAggregate } from "./deliveryActor.ts";
 import { DeliveryIntake } from "./deliveryIntake.ts";
-import { isRunLifecycleEvent, lifecycleDelivery, type RunLifecycleEvent } from "./notifier.ts";
+import { isRunLifecycleEvent, lifecycleDelivery, lifecycleName, type RunLifecycleEvent } from "./notifier.ts";
 import { type AskedBy, isBegunBy, redeliver } from "./redeliver.ts";
 import { readSubscriber, redeliveryDesk, type SubscriberState } from "./redeliveryDesk.ts";
 
@@ -103,7 +103,8 @@ function missedEvents(parts: ReplayParts, workspaceId: number, wanted: MissedEve
   const { jsm, topology } = connection;
   const intake = new DeliveryIntake(log);
   const stream = topology.eventStreams.runs;
-  const filter = topology.events(`${workspaceId}.run.>`);
+  // Runs and alerts: a page takes one filter alone, and of anything else there is little.
+  const filter = topology.events(`${workspaceId}.>`);
   const [sinceMs, untilMs] = [Date.parse(wanted.since), Date.parse(wanted.until)];
 
   const aggregateOf = (event: RunLifecycleEvent) =>
@@ -165,7 +166,7 @@ function missedEvents(parts: ReplayParts, workspaceId: number, wanted: MissedEve
 function isFor(webhook: SubscriberState, event: StoredEvent["event"]): boolean {
   return (
     isRunLifecycleEvent(event) &&
-    webhook.events.includes(event.type) &&
+    webhook.events.includes(lifecycleName(event)) &&
     webhook.createdAt.getTime() < Date.parse(event.time)
   );
 }

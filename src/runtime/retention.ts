@@ -17,10 +17,14 @@ export interface RetentionRules {
   deliveryDays: number;
   /** Requests and answers as they went over the wire; 0 keeps none. */
   exchangeDays: number;
+  /** Rows of runs as they were sent or set aside, but no longer than deliveries; 0 keeps none. */
+  recordDays: number;
 }
 
 /** Requests and answers are kept this long unless the settings say otherwise. Source: behaviour.md 6.10. */
 export const DEFAULT_EXCHANGE_DAYS = 14;
+/** Rows of runs are kept this long unless the settings say otherwise. Source: docs; behaviour.md 8.2. */
+export const DEFAULT_RECORD_DAYS = 14;
 
 /**
  * A command repeated within this time, days, finds the run it caused, however short deliveries are kept: longer than
@@ -65,7 +69,9 @@ export async function applyRetention(options: RetentionOptions): Promise<Retenti
     partitions.push(...(await dropOldExchanges(client, { before: exchangesBefore, isDryRun })));
     const before = daysBefore(nowMs, rules.deliveryDays);
     if (signal?.aborted !== true) partitions.push(...(await dropOldDeliveries(client, { before, isDryRun })));
+    const recordDays = Math.min(rules.recordDays, rules.deliveryDays);
     const purged = await purgeRuns(database.pool, {
+      recordsBefore: daysBefore(nowMs, recordDays),
       runsBefore: before,
       commandsBefore: daysBefore(nowMs, Math.max(rules.deliveryDays, FEWEST_COMMAND_DAYS)),
       isDryRun,

@@ -8,7 +8,7 @@ import type { Behaviour } from "./actor.ts";
 export const runBehaviour: Behaviour<SyncRunFact> = {
   name: SYNC_RUN_MACHINE,
   machine: syncRunMachine,
-  input: () => undefined,
+  input: (first) => (first.type === "sync.skipped" ? { isSkipped: true } : undefined),
   fact: runFact,
 };
 
@@ -23,6 +23,7 @@ export function runFact(event: Pick<AnyEvent, "type" | "data">): SyncRunFact {
     case "sync.checked":
     case "sync.snapshotted":
     case "sync.loaded":
+    case "sync.cancel_requested":
     case "sync.success":
     case "sync.failed":
       return { type: event.type };
@@ -38,7 +39,7 @@ export class RunHistory {
 
   constructor(history: readonly StoredEvent[]) {
     for (const { event } of history) this.#events.set(event.type, event);
-    const { workspace_id, sync_id, sync_run_id } = this.triggered;
+    const { workspace_id, sync_id, sync_run_id } = this.data("sync.skipped") ?? this.triggered;
     this.aggregate = { kind: "run", workspaceId: workspace_id, syncId: sync_id, runId: sync_run_id };
   }
 

@@ -1,16 +1,19 @@
 /** The effects of the run machine: each performs one step and says which fact came of it. Safe to perform twice. */
 import { RunFailure } from "../domain/errors.ts";
 import type { EventData, EventType } from "../domain/event.ts";
+import { rejectGuard } from "../engine/fuses.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
 import type { DeliveryIntake } from "./deliveryIntake.ts";
-import { publishProgress, type RunProgress } from "./hints.ts";
+import { drainBatches } from "./draining.ts";
 import { loadBatches } from "./loading.ts";
+import { orAborted } from "./orAborted.ts";
 import type { RunHistory } from "./runActor.ts";
 import type { LoadTotals, RunSession } from "./runSession.ts";
+import { stepProgress } from "./stepProgress.ts";
 import type { Tracing } from "./tracing.ts";
 
-/** A run in work: its history, the engine's session, and the signal that asks it to stop at a safe point. */
+/** A run in work: its history, the engine's session, and the signals that ask it to stop. */
 export interface RunInWork {
   history: RunHistory;
   session: RunSession;
@@ -19,7 +22,10 @@ export interface RunInWork {
   intake: DeliveryIntake;
   tracing: Tracing;
   worker: string;
+  /** Aborts the step at hand: the run is to be parked, or cancelled. */
   signal: AbortSignal;
+  /** Aborts when the run is to be parked; what ends a cancelled run listens to this one alone. */
+  parking: AbortSignal;
   now(): number;
 }
 
@@ -34,8 +40,9 @@ const start: Step = async ({ history, worker }) => ({
   data: { ...history.ids, worker },
 });
 
-const check: Step = async ({ history, session }) => {
-  const { destinationId, fullSync, reasons } = await session.check(history.triggered.force_full_sync);
+const check: Step = async ({ history, session, signal }) => {
+  const checked = session.check(history.triggered.force_full_sync);
+  const { destinationId, fullSync, reasons } = await orAborted(signal, checked);
   return {
     type: "sync.checked",
     data: { ...history.ids, destination_id: destinationId, full_sync: fullSync, full_sync_reasons: reasons },
@@ -45,8 +52,8 @@ const check: Step = async ({ history, session }) => {
 const snapshot: Step = async (run) => {
   const { history, session } = run;
   const started = performance.now();
-  const progress = throttled(run, "snapshotting");
-  const { sourceRecordCount } = await session.snapshot((rows) => progress({ rows_read: rows }));
+  const progress = stepProgress({ ...run, ids: run.history.ids }, "snapshotting");
+  const { sourceRecordCount } = await session.snapshot((rows) => progress({ rows_read: rows }), run.signal);
   return {
     type: "sync.snapshotted",
     data: { ...history.ids, source_record_count: sourceRecordCount, duration_ms: elapsed(started) },
@@ -56,10 +63,15 @@ const snapshot: Step = async (run) => {
 const plan: Step = async (run) => {
   const { history, session } = run;
   const started = performance.now();
-  throttled(run, "diffing")({ rows_read: history.counters.source_record_count ?? 0 });
+  const progress = stepProgress({ ...run, ids: history.ids }, "diffing");
+  const rows_read = history.counters.source_record_count ?? 0;
+  progress({ rows_read });
   const planned = await session.plan({
     fullSync: history.data("sync.checked")?.full_sync ?? false,
+    allowDeletes: history.triggered.allow_deletes === true,
     syncRunAt: history.at("sync.started") ?? new Date(run.now()),
+    onProgress: (rows) => progress({ rows_read, records_planned: rows }),
+    signal: run.signal,
   });
   return {
     type: "sync.planned",
@@ -78,17 +90,25 @@ const plan: Step = async (run) => {
 const load: Step = async (run, traceparent) => {
   const { history, session, connection, intake, tracing, signal } = run;
   const { counters, ids } = history;
-  const progress = throttled(run, "loading");
+  const progress = stepProgress({ ...run, ids: run.history.ids }, "loading");
   const planned = (counters.source_record_updates ?? 0) + (counters.source_record_deletes ?? 0);
-  const onProgress = (totals: LoadTotals) =>
+  let shown = 0;
+  const onProgress = ({ acceptedRecords, rejectedRecords }: LoadTotals) => {
+    // What was a guess between two counts never makes the run go backwards, nor beyond its end.
+    shown = Math.min(Math.max(shown, acceptedRecords), Math.max(0, planned - rejectedRecords));
     progress({
       rows_read: counters.source_record_count ?? 0,
       records_planned: planned,
-      records_sent: totals.acceptedRecords,
-      records_failed: totals.rejectedRecords,
+      records_sent: shown,
+      records_failed: rejectedRecords,
     });
+  };
   const destinationId = history.data("sync.checked")?.destination_id ?? 0;
   const timeoutMs = await session.destinationTimeoutMs();
+  const isFused = history.triggered.allow_rejects !== true;
+  const maxRejectedPercent = isFused ? await session.maxRejectedPercent() : null;
+  const blownFuse = ({ rejectedRecords: rejected }: LoadTotals) =>
+    rejectGuard({ rejected, planned }, maxRejectedPercent);
   const totals = await loadBatches({
     connection,
     intake,
@@ -100,8 +120,11 @@ const load: Step = async (run, traceparent) => {
     timeoutMs,
     signal,
     onProgress,
+    ...(maxRejectedPercent === null ? {} : { isStopped: (soFar) => blownFuse(soFar) !== null }),
   });
   if (totals.unavailableBatches > 0) throw unavailable(totals.unavailableMessage);
+  const blown = blownFuse(totals);
+  if (blown !== null) throw blown;
   return {
     type: "sync.loaded",
     data: {
@@ -111,6 +134,19 @@ const load: Step = async (run, traceparent) => {
       records_failed: totals.rejectedRecords,
     },
   };
+};
+
+const cancel: Step = async (run) => {
+  const { history, session } = run;
+  if (history.data("sync.planned") !== null) {
+    await drainBatches({
+      ...run,
+      signal: run.parking,
+      destinationId: history.data("sync.checked")?.destination_id ?? 0,
+      timeoutMs: await session.destinationTimeoutMs(),
+    });
+  }
+  return failureOf(run, canceledBy(history));
 };
 
 const commit: Step = async ({ history, session }) => {
@@ -133,6 +169,11 @@ const commit: Step = async ({ history, session }) => {
 const conclude: Step = async ({ history, session }) => {
   // First: whoever sees the run's last event may trigger the sync again at once.
   await session.release();
+  return conclusionOf(history);
+};
+
+/** The last event of a run that has completed. */
+export function conclusionOf(history: RunHistory): StepResult {
   const completed = history.data("sync.completed");
   const from = history.at("sync.started") ?? history.at("sync.triggered");
   const to = history.at("sync.completed");
@@ -148,7 +189,7 @@ const conclude: Step = async ({ history, session }) => {
       error_message: completed?.error_message ?? null,
     },
   };
-};
+}
 
 /** The step behind each effect of the run machine. */
 export const RUN_STEPS: Readonly<Record<string, Step>> = {
@@ -157,6 +198,7 @@ export const RUN_STEPS: Readonly<Record<string, Step>> = {
   snapshot,
   plan,
   load,
+  cancel,
   commit,
   conclude,
 };
@@ -165,6 +207,15 @@ export const RUN_STEPS: Readonly<Record<string, Step>> = {
 export async function failureOf({ history, session }: RunInWork, failure: RunFailure): Promise<StepResult> {
   const planned = history.data("sync.planned") !== null;
   const totals = planned ? await session.totals() : null;
+  return badEndOf(history, failure, totals);
+}
+
+/** That event, when it is known what became of the plan; null when there was none. */
+export function badEndOf(
+  history: RunHistory,
+  failure: RunFailure,
+  totals: Pick<LoadTotals, "acceptedRecords" | "rejectedRecords"> | null,
+): StepResult {
   const sent = totals === null ? null : totals.acceptedRecords + totals.rejectedRecords;
   return {
     type: "sync.completed",
@@ -184,9 +235,26 @@ export async function failureOf({ history, session }: RunInWork, failure: RunFai
   };
 }
 
+/** Why a run that somebody asked to cancel ends. */
+export function canceledBy(history: RunHistory): RunFailure {
+  const by = history.data("sync.cancel_requested")?.requested_by ?? "somebody";
+  const isSending = history.data("sync.planned") !== null;
+  const detail = isSending
+    ? "Rows accepted before stay accepted; the next run sends the rest."
+    : "Nothing was sent; trigger the sync to begin again.";
+  return new RunFailure("SYNC_CANCELED", `The run was canceled: ${by}`, detail);
+}
+
 function unavailable(message: string | null): RunFailure {
   const detail =
     "Rows accepted before stay accepted; the next run sends the rest. Check that the destination is up.";
+  if (message !== null && /^HTTP 40[13]/.test(message)) {
+    return new RunFailure(
+      "DESTINATION_CONNECTION_FAILED",
+      `The destination does not let us in: it answered ${message} again and again`,
+      "Rows accepted before stay accepted; the next run sends the rest. Check the destination's credentials.",
+    );
+  }
   return message?.startsWith("HTTP ") === true
     ? new RunFailure("DESTINATION_SERVER_ERROR", `The destination kept answering ${message}`, detail)
     : new RunFailure(
@@ -194,18 +262,6 @@ function unavailable(message: string | null): RunFailure {
         `The destination cannot be reached: ${message ?? "unknown"}`,
         detail,
       );
-}
-
-const PROGRESS_EVERY_MS = 100;
-
-function throttled(run: RunInWork, phase: RunProgress["phase"]): (facts: Partial<RunProgress>) => void {
-  let last = 0;
-  return (facts) => {
-    if (run.now() - last < PROGRESS_EVERY_MS) return;
-    last = run.now();
-    const nothing = { rows_read: 0, records_planned: null, records_sent: null, records_failed: null };
-    publishProgress(run.connection, { ...run.history.ids, phase, ...nothing, ...facts });
-  };
 }
 
 function elapsed(startedMs: number): number {

@@ -1,8 +1,10 @@
 /** What the services show at each scrape: how full the log is, what waits in it, how far behind the read models are. */
 import { Gauge, type Registry } from "prom-client";
 import { ENDPOINT_STATES } from "../../machines/endpoint.ts";
+import { ALERT_TYPES } from "../domain/alertTypes.ts";
 import type { LogConnection } from "../log/connection.ts";
 import { CONSUMERS, type StreamName } from "../log/topology.ts";
+import { countOpenAlerts } from "../projections/alerts.ts";
 import { readCheckpoint } from "../projections/checkpoint.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import { STREAMS } from "../projections/eventSource.ts";
@@ -37,6 +39,7 @@ export function registerServiceMetrics(registry: Registry, services: MeasuredSer
     consumers: shared(maxAgeMs, () => readConsumers(connection)),
     checkpoints: shared(maxAgeMs, () => readCheckpoints(database)),
     endpoints: shared(maxAgeMs, () => countEndpoints(database)),
+    alerts: shared(maxAgeMs, () => countOpenAlerts(database.db)),
   };
   registerLogGauges(gaugesOf(registry), readings);
   registerReadModelGauges(gaugesOf(registry), readings);
@@ -47,6 +50,7 @@ interface Readings {
   consumers(): ReturnType<typeof readConsumers>;
   checkpoints(): ReturnType<typeof readCheckpoints>;
   endpoints(): ReturnType<typeof countEndpoints>;
+  alerts(): ReturnType<typeof countOpenAlerts>;
 }
 
 function registerLogGauges(gauge: ReturnType<typeof gaugesOf>, { streams, consumers }: Readings): void {
@@ -82,7 +86,7 @@ function registerLogGauges(gauge: ReturnType<typeof gaugesOf>, { streams, consum
 
 function registerReadModelGauges(
   gauge: ReturnType<typeof gaugesOf>,
-  { streams, checkpoints, endpoints }: Readings,
+  { streams, checkpoints, endpoints, alerts }: Readings,
 ): void {
   gauge("projection_lag_events", {
     help: "Events in the log that the read models do not show yet.",
@@ -101,6 +105,15 @@ function registerReadModelGauges(
       for (const target of TARGET_KINDS)
         for (const state of ENDPOINT_STATES)
           circuits.set({ target, state }, counts.get(`${target} ${state}`) ?? 0);
+    },
+  });
+  gauge("alerts_open", {
+    help: "Alerts of syncs that are not resolved, by type.",
+    labelNames: ["type"],
+    async ask(open) {
+      const counts = await alerts();
+      for (const type of ALERT_TYPES)
+        open.set({ type: type.replace("AlertConfiguration", "") }, counts.get(type) ?? 0);
     },
   });
 }

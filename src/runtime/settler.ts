@@ -17,12 +17,18 @@ const MAX_GROUP = 64;
 export class Settler {
   readonly #database: OpenDatabase;
   readonly #connection: LogConnection;
+  readonly #options: { keepsRows?: boolean };
   #waiting: Waiting[] = [];
   #isWriting = false;
 
-  constructor(database: OpenDatabase, connection: LogConnection) {
+  constructor(
+    database: OpenDatabase,
+    connection: LogConnection,
+    options: { keepsRows?: boolean | undefined } = {},
+  ) {
     this.#database = database;
     this.#connection = connection;
+    this.#options = { keepsRows: options.keepsRows === true };
   }
 
   /** Resolves when the outcome stands in Postgres. */
@@ -39,7 +45,7 @@ export class Settler {
       const group = this.#waiting.splice(0, MAX_GROUP);
       const settlements = group.map(({ settlement }) => settlement);
       try {
-        await settleBatches(this.#database, settlements);
+        await settleBatches(this.#database, settlements, this.#options);
         for (const { resolve } of group) resolve();
         for (const runId of new Set(settlements.map((each) => each.runId))) {
           const ofRun = settlements.filter((each) => each.runId === runId);

@@ -10,6 +10,7 @@ import type { SourceColumn, SourceLimits, SourceReader, SourceSnapshot } from ".
 
 const STATEMENT_TIMEOUT_MS = 600_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+const CANCEL_TIMEOUT_MS = 2_000;
 
 /** hash_record_extended came with 14. */
 const OLDEST_SERVER = 140_000;
@@ -24,8 +25,8 @@ function sessionSettings(statementTimeoutMs: number): string {
 }
 
 /** A connection in a read-only transaction with one unchanging view. */
-async function openSession(source: Source, limits: SourceLimits): Promise<pg.Client> {
-  let client: pg.Client;
+async function openSession(source: Source, limits: SourceLimits): Promise<pg.Client & { backend?: number }> {
+  let client: pg.Client & { backend?: number };
   try {
     client = new pg.Client({
       connectionString: source.url,
@@ -46,9 +47,10 @@ async function openSession(source: Source, limits: SourceLimits): Promise<pg.Cli
   try {
     await client.connect();
     await client.query(sessionSettings(limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS));
-    const { rows } = await client.query<{ version: number }>(
-      "SELECT current_setting('server_version_num')::int AS version",
+    const { rows } = await client.query<{ version: number; backend: number }>(
+      "SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend",
     );
+    if (rows[0] !== undefined) client.backend = rows[0].backend;
     if ((rows[0]?.version ?? 0) < OLDEST_SERVER) {
       throw new RunFailure(
         "SOURCE_QUERY_FAILED",
@@ -65,6 +67,25 @@ async function openSession(source: Source, limits: SourceLimits): Promise<pg.Cli
 
 async function endQuietly(client: pg.Client): Promise<void> {
   await client.end().catch(() => undefined);
+}
+
+/** Without it a query that nobody waits for any more goes on at the server until it has a row to send. */
+async function cancelOnServer(source: Source, backend: number): Promise<void> {
+  const client = new pg.Client({
+    connectionString: source.url,
+    connectionTimeoutMillis: CANCEL_TIMEOUT_MS,
+    query_timeout: CANCEL_TIMEOUT_MS,
+    application_name: "egret",
+  });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.query("SELECT pg_cancel_backend($1)", [backend]);
+  } catch {
+    // Then the query ends with its first row, or with the statement timeout.
+  } finally {
+    await endQuietly(client);
+  }
 }
 
 /** One statement through the extended protocol, in which the server itself refuses a second one. */
@@ -138,6 +159,7 @@ async function describeObject(
 
 async function openSnapshot(source: Source, limits: SourceLimits = {}): Promise<SourceSnapshot> {
   const client = await openSession(source, limits);
+  let isCopying = false;
   return {
     copyOut: async (sql: string): Promise<Readable> => {
       try {
@@ -148,11 +170,17 @@ async function openSnapshot(source: Source, limits: SourceLimits = {}): Promise<
       }
       const raw = client.query(copyStreams.to(`COPY (${sql}\n) TO STDOUT (FORMAT binary)`));
       const out = new PassThrough({ highWaterMark: 1 << 18 });
+      isCopying = true;
+      raw.on("end", () => (isCopying = false));
       raw.on("error", (error) => out.destroy(toSourceFailure(source.name, error)));
       out.on("close", () => raw.destroy());
       return raw.pipe(out);
     },
-    close: () => endQuietly(client),
+    close: async () => {
+      if (isCopying && client.backend !== undefined) await cancelOnServer(source, client.backend);
+      isCopying = false;
+      await endQuietly(client);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 /** How each Postgres type is written as a key, hashed for the diff, and shown in a record. */
+import type { TimestampFormat } from "../domain/instantText.ts";
 
 /** The bare name of a type: `timestamp(3) without time zone` is `timestamp without time zone`. */
 export function baseType(type: string): string {
@@ -65,22 +66,86 @@ export function hashExpression(column: string, type: string): string {
 /** Largest integer that every JSON reader keeps exact. */
 const EXACT = Number.MAX_SAFE_INTEGER;
 
-const VALUES: Record<string, (column: string) => string> = {
+type ValueSql = (column: string) => string;
+
+const VALUES: Record<string, ValueSql> = {
   bigint: (column) =>
     `CASE WHEN ${column} BETWEEN -${EXACT} AND ${EXACT} THEN to_json(${column}) ELSE to_json(${column}::text) END`,
   // scale() of NaN and Infinity is NULL, so they are texts as well.
   numeric: (column) =>
     `CASE WHEN scale(${column}) = 0 AND abs(${column}) <= ${EXACT} THEN to_json(${column}) ELSE to_json(${column}::text) END`,
-  "timestamp without time zone": (column) => `${column}::text`,
-  "timestamp with time zone": (column) =>
-    `CASE WHEN isfinite(${column}) THEN (${column} AT TIME ZONE 'UTC')::text || ' UTC' ELSE ${column}::text END`,
   bytea: (column) => `translate(encode(${column}, 'base64'), E'\\n', '')`,
 };
+
+const ZONELESS = "timestamp without time zone";
+const ZONED = "timestamp with time zone";
+
+const TIMESTAMPS: Record<TimestampFormat, Record<string, ValueSql>> = {
+  space_separated: {
+    [ZONELESS]: (column) => `${column}::text`,
+    [ZONED]: (column) =>
+      `CASE WHEN isfinite(${column}) THEN (${column} AT TIME ZONE 'UTC')::text || ' UTC' ELSE ${column}::text END`,
+  },
+  iso8601: {
+    [ZONELESS]: isoText,
+    [ZONED]: (column) => `replace(${isoText(column)}, '+00:00', 'Z')`,
+  },
+};
+
+/** Whether values of a type look different in another timestamp format. */
+export function isTimestamp(type: string): boolean {
+  return Object.hasOwn(TIMESTAMPS.iso8601, baseType(type));
+}
 
 /**
  * SQL of a column's value in a record; row_to_json writes what comes out. Source: behaviour.md 5.4. Ours: bytea is
  * base64; NaN and Infinity are texts; what has no JSON form of its own is Postgres' text of it.
  */
-export function valueExpression(column: string, type: string): string {
-  return VALUES[baseType(type)]?.(column) ?? column;
+export function valueExpression(column: string, type: string, format: TimestampFormat): string {
+  const base = baseType(type);
+  return (VALUES[base] ?? TIMESTAMPS[format][base])?.(column) ?? column;
+}
+
+const SCALARS = new Set([
+  ...TEXT_TYPES,
+  "boolean",
+  "smallint",
+  "integer",
+  "bigint",
+  "real",
+  "double precision",
+  "numeric",
+  "uuid",
+  "date",
+  ZONELESS,
+  ZONED,
+]);
+
+/** Whether a value of this type is surely a text, a number or a truth value in JSON, which reading it keeps exact. */
+export function isScalar(type: string): boolean {
+  return SCALARS.has(baseType(type));
+}
+
+/** SQL of a text as a JSON text. */
+const quoted: ValueSql = (text) => `to_json((${text})::text)::text`;
+
+/** JSON number where every reader keeps it exact, else a text of it. */
+const exactNumber: ValueSql = (text) =>
+  `CASE WHEN (${text}) ~ '^-?[0-9]{1,16}$' AND abs((${text})::numeric) <= ${EXACT} THEN (${text})::text ELSE ${quoted(text)} END`;
+
+/** ISO 8601 as a key has it, with a space and the zone behind, as `::text` writes it. */
+const spaced: ValueSql = (text) =>
+  quoted(`regexp_replace(regexp_replace(${text}, '^([0-9-]+)T', '\\1 '), 'Z( BC)?$', '\\1 UTC')`);
+
+/**
+ * SQL, from SQL of a key's text, of the key's value in a record as JSON text: what a deleted row is told by, when the
+ * row is not there any more. A numeric without a declared scale has lost its trailing zeros.
+ */
+export function keyJsonExpression(text: string, type: string, format: TimestampFormat): string {
+  const base = baseType(type);
+  if (base === "smallint" || base === "integer" || base === "bigint") return exactNumber(text);
+  if (base === "numeric") return /,[1-9]/.test(type) ? quoted(`(${text})::${type}`) : exactNumber(text);
+  // A value of fixed length travels with its blanks, which are no part of its key.
+  if (base === "character") return `to_json((${text})::${type})::text`;
+  return isTimestamp(type) && format === "space_separated" ? spaced(text) : quoted(text);
 }

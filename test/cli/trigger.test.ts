@@ -81,7 +81,8 @@ describe("egret apply and egret trigger", { concurrent: false }, () => {
     await expect
       .poll(async () => (await runCli(["runs", "--json"], installation)).stdout, { timeout: 20_000 })
       .toContain('"status":"completed"');
-    const watched = await runCli(["trigger", "people", "--watch", "--full", "--id", "key-1"], installation);
+    const wishes = ["--full", "--allow-deletes", "--allow-rejects"];
+    const watched = await runCli(["trigger", "people", "--watch", ...wishes, "--id", "key-1"], installation);
     expect(watched.stderr).toBe("");
     expect(watched.code).toBe(0);
     expect(watched.stdout).toContain("25 rows to send in 3 batches");
@@ -96,6 +97,9 @@ describe("egret apply and egret trigger", { concurrent: false }, () => {
     await expect
       .poll(async () => (await runCli(["run", String(runId)], installation)).stdout, { timeout: 20_000 })
       .toMatch(/batches \(3\)[\s\S]*attempt 1 {2}HTTP 200 accepted[\s\S]*lifecycle webhooks \(\d\)/);
+    expect((await runCli(["run", String(runId)], installation)).stdout).toContain(
+      "full sync asked for, deletes allowed, rejects allowed",
+    );
     const since = ["--since", "1", "--limit", "1", "--json"];
     const tailed = await runCli(["tail", "sync:people", `run:${runId}`, "success", ...since], installation);
     expect(JSON.parse(tailed.stdout)).toMatchObject({ stream: "runs", type: "sync.success" });

@@ -19,10 +19,20 @@ describe("what commands print", () => {
   });
 
   test("shows how far a run is, its rate, and the time that is left", () => {
-    const view = { phase: "loading", rowsRead: 3376, planned: 1000, sent: 390, rejected: 10, phaseMs: 2000 };
+    const view = {
+      phase: "loading",
+      rowsRead: 3376,
+      planned: 1000,
+      sent: 390,
+      rejected: 10,
+      perSecond: 200,
+      timeLeftMs: 3_000,
+    };
     const line = progressLine(view);
     expect(line).toContain("40 %  400 of 1,000 rows  10 rejected  200 rows/s  3.00 s left");
-    expect(progressLine({ ...view, phase: "snapshotting" })).toContain("3,376 rows read  1,688 rows/s");
+    expect(progressLine({ ...view, phase: "snapshotting" })).toContain(
+      "3,376 rows read  1,000 changed  200 rows/s  3.00 s left",
+    );
     expect(progressLine({ ...view, planned: 0, sent: 0, rejected: 0 })).toContain("100 %  0 of 0 rows");
   });
 

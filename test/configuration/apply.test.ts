@@ -60,7 +60,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 beforeEach(async () => {
   await sql`truncate egret.workspaces, egret.sources, egret.models, egret.destinations, egret.syncs, egret.webhooks,
-    egret.outbox, egret.sync_states`.execute(database.db);
+    egret.outbox, egret.sync_states cascade`.execute(database.db);
 });
 
 const SYNC = "{ model: airports, destination: ops, key: iata, mappings: [name, { column: city, to: town }] }";

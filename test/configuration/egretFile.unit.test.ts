@@ -235,8 +235,8 @@ webhooks:
       "destinations.ops_hook.url | egret.yaml:10:35: Write a whole address, as in https://example.com/path.",
       expect.stringContaining("destinations.ops_hook.batch_size | egret.yaml:10:53: "),
       'destinations.ops_hook.methd | egret.yaml:10:56: Unknown key "methd". Did you mean "method"?',
-      'syncs.a.operation | egret.yaml:12:66: "upsrt" is not known. Did you mean "upsert"? Known: upsert.',
-      "syncs.a.mappings[1] | egret.yaml:12:87: A mapping has either `column` or `constant`.",
+      'syncs.a.operation | egret.yaml:12:66: "upsrt" is not known. Did you mean "upsert"? Known: upsert, update, insert, append, mirror, delete.',
+      "syncs.a.mappings[1] | egret.yaml:12:87: A mapping has one of `column`, `constant`, `template` and `metadata`.",
       'syncs.a.mappings[1].colum | egret.yaml:12:89: Unknown key "colum". Did you mean "column"?',
       "syncs.a.mappings[2] | egret.yaml:12:108: Write a column name, or a map with `column` and `to`.",
       `webhooks.pager.events[0] | egret.yaml:14:50: "sync.faild" is not known. Did you mean "sync.failed"? Known: ${LIFECYCLE_EVENTS.join(", ")}.`,
@@ -273,8 +273,8 @@ webhooks:
       'The field "unique_id" is taken: the key "k" travels under that name',
     ],
     [
-      "model: airports, destination: ops_hook, key: k, operation: mirror",
-      '"mirror" is not known. Known: upsert.',
+      "model: airports, destination: ops_hook, key: k, operation: replace",
+      '"replace" is not known. Known: upsert, update, insert, append, mirror, delete.',
     ],
     ["model: airports, destination: ops_hook", "syncs.a.key | egret.yaml:9:6: Is missing; add it: a text."],
   ])("refuses a sync with { %s }", (fields, message) => {

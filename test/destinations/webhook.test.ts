@@ -2,7 +2,7 @@ import { Agent } from "undici";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createWebhookSender } from "../../src/destinations/webhook.ts";
 import {
-  type Destination,
+  type WebhookDestination,
   type WebhookDestinationSecrets,
   webhookDestinationSettings,
 } from "../../src/domain/configuration.ts";
@@ -16,7 +16,7 @@ const sender = createWebhookSender({ dispatcher: agent, version: "1.2.3" });
 function destination(
   settings: Record<string, unknown>,
   secrets: WebhookDestinationSecrets = {},
-): Destination {
+): WebhookDestination {
   return {
     id: 5,
     workspaceId: 1,
@@ -27,7 +27,16 @@ function destination(
   };
 }
 
-destinationSuite("webhook", { sender: () => sender, destination: (url) => destination({ url }) });
+destinationSuite("webhook", {
+  sender: () => sender,
+  destination: (url, { secret, rowResults } = {}) =>
+    destination(
+      { url, timeout_seconds: 1, auth_token_header: "X-Api-Key", row_results: rowResults },
+      secret === undefined
+        ? {}
+        : { auth_token: `Bearer ${secret}`, signing_secret: secret, headers: { "X-Team": secret } },
+    ),
+});
 
 describe("a webhook destination", () => {
   let receiver: Receiver;

@@ -13,7 +13,8 @@ const row = (text: string) => ({
 
 function cut(size: number, texts: string[]): { batches: PlannedBatch[]; refused: number } {
   const batches: PlannedBatch[] = [];
-  const cutter = new BatchCutter(frame, size, (batch) => batches.push(batch));
+  const kind = { frame, batchSize: size, operation: "upsert" } as const;
+  const cutter = new BatchCutter(kind, (batch) => batches.push(batch));
   const refused = texts.filter((text) => !cutter.add(row(text))).length;
   cutter.flush();
   return { batches, refused };
@@ -58,15 +59,15 @@ describe("bodyFrame", () => {
     id: 88,
     label: null,
     object: { type: "model", modelId: 9, name: 'trial "expired"', query: "" },
-    destination: { name: "Ops hook", settings: { wrap_data: true, use_bulk_upload: true } },
+    destination: { name: "Ops hook", type: "webhook", settings: { wrap_data: true, use_bulk_upload: true } },
   } as unknown as Sync;
   const runAt = new Date("2026-02-03T10:00:00.999Z");
   const framed = (of: Sync, records: string): unknown => {
-    const { opening: before, closing } = bodyFrame(of, runAt);
+    const { opening: before, closing } = bodyFrame(of, runAt, "upsert");
     return JSON.parse(`${before.toString()}${records}${closing.toString()}`);
   };
   const shaped = (settings: { wrap_data: boolean; use_bulk_upload: boolean }): Sync =>
-    ({ ...sync, destination: { name: "Ops hook", settings } }) as unknown as Sync;
+    ({ ...sync, destination: { name: "Ops hook", type: "webhook", settings } }) as unknown as Sync;
 
   test("leaves the metadata away where data is not wrapped, and the list where bulk upload is off", () => {
     const one = '{"unique_id":1}';

@@ -1,16 +1,17 @@
 /** A source, a sync on it and our database for one test file, and the steps of a run without the runtime. */
 import pg from "pg";
 import { afterAll } from "vitest";
-import type { Mapping, Sync, SyncObject } from "../../src/domain/configuration.ts";
+import type { Mapping, Operation, Sync, SyncObject } from "../../src/domain/configuration.ts";
 import { type SyncOptions, syncOptionsSchema } from "../../src/domain/syncOptions.ts";
 import { acceptTrigger, releaseSync } from "../../src/engine/claims.ts";
 import type { InMemoryLimit } from "../../src/engine/diff.ts";
 import { type Plan, planRun } from "../../src/engine/plan.ts";
 import { readBatch, settleBatches } from "../../src/engine/settle.ts";
-import { takeSnapshot } from "../../src/engine/snapshot.ts";
-import { commitRun, resolveFullSync } from "../../src/engine/syncState.ts";
-import { type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
+import { type TakenSnapshot, takeSnapshot } from "../../src/engine/snapshot.ts";
+import { commitRun, type RunMode, resolveRun } from "../../src/engine/syncState.ts";
+import { type BatchOutcome, type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
 import { postgresSource } from "../../src/sources/postgres.ts";
+import type { CompiledSync, SourceSnapshot } from "../../src/sources/source.ts";
 import { testDatabase } from "../support/namespace.ts";
 
 /** Parts of a sync that a test chooses. */
@@ -18,6 +19,8 @@ export interface SyncParts {
   sourceUrl: string;
   syncId?: number;
   object?: SyncObject;
+  operation?: Operation;
+  destinationId?: number;
   mappings?: Mapping[];
   batchSize?: number;
   options?: Partial<SyncOptions>;
@@ -31,7 +34,7 @@ export function makeSync(parts: SyncParts): Sync {
     name: "people",
     label: null,
     object: parts.object ?? { type: "table", schema: "public", table: "people" },
-    operation: "upsert",
+    operation: parts.operation ?? "upsert",
     mappings: parts.mappings ?? [
       { column: "id", to: "unique_id", key: true },
       { column: "plan", to: "plan" },
@@ -39,7 +42,7 @@ export function makeSync(parts: SyncParts): Sync {
     options: syncOptionsSchema.parse(parts.options ?? {}),
     source: { id: 1, workspaceId: 1, name: "warehouse", type: "postgres", url: parts.sourceUrl },
     destination: {
-      id: 5,
+      id: parts.destinationId ?? 5,
       workspaceId: 1,
       name: "Ops hook",
       type: "webhook",
@@ -67,6 +70,21 @@ export interface PlannedRun extends Plan {
   reasons: string[];
 }
 
+/** What a test may ask of a plan. */
+export interface PlanOptions {
+  force?: boolean;
+  inMemory?: InMemoryLimit;
+  allowDeletes?: boolean;
+}
+
+/** One batch of a plan as a receiver would see it. */
+export interface SentBatch {
+  batchNo: number;
+  /** `changed` or `deleted`. */
+  operation: string;
+  data: Record<string, unknown>[];
+}
+
 /** Servers and steps for one test file. */
 export interface EngineFixture {
   database: OpenDatabase;
@@ -74,11 +92,20 @@ export interface EngineFixture {
   /** Runs SQL on the source. */
   onSource(sql: string, values?: unknown[]): Promise<pg.QueryResult>;
   /** Trigger, check, snapshot, plan. */
-  plan(sync: Sync, options?: { force?: boolean; inMemory?: InMemoryLimit }): Promise<PlannedRun>;
+  plan(sync: Sync, options?: PlanOptions): Promise<PlannedRun>;
+  /** The batches of a plan that are open. */
+  sent(runId: number): Promise<SentBatch[]>;
   /** Every record of a plan's open batches, in order. */
   records(runId: number): Promise<Record<string, unknown>[]>;
-  /** Settles every batch alike, commits and releases. */
-  end(sync: Sync, run: PlannedRun, outcome?: "accepted" | "rejected"): Promise<void>;
+  /** Settles every batch alike, or each as it is told, commits and releases; `fails` leaves the commit out. */
+  end(
+    sync: Sync,
+    run: PlannedRun,
+    outcome?: BatchOutcome | ((batch: SentBatch) => BatchOutcome | null),
+    options?: { fails?: boolean },
+  ): Promise<void>;
+  /** Keys of the state, in order. */
+  state(syncId: number): Promise<string[]>;
 }
 
 /** Opens everything; it closes after the file's last test. */
@@ -93,60 +120,104 @@ export async function openEngine(): Promise<EngineFixture> {
   });
   let commands = 0;
 
-  async function plan(
-    sync: Sync,
-    options: { force?: boolean; inMemory?: InMemoryLimit } = {},
-  ): Promise<PlannedRun> {
+  async function plan(sync: Sync, options: PlanOptions = {}): Promise<PlannedRun> {
     commands += 1;
     const commandId = `command-${sync.id}-${commands}`;
-    const { runId } = await acceptTrigger(database.db, { workspaceId: 1, commandId, syncId: sync.id });
-    const compiled = postgresSource.compile(
-      sync,
-      await postgresSource.describeObject(sync.source, sync.object),
-    );
-    const { fullSync, reasons } = await resolveFullSync(database.db, sync, compiled, options.force ?? false);
-    const snapshot = await postgresSource.openSnapshot(sync.source);
+    const { runId } = (await acceptTrigger(database.db, { workspaceId: 1, commandId, syncId: sync.id })) as {
+      runId: number;
+    };
     try {
-      const { sourceRecordCount } = await takeSnapshot({ database, snapshot, compiled, runId });
+      return await planClaimed(sync, runId, options);
+    } catch (error) {
+      await releaseSync(database.db, sync.id, runId);
+      throw error;
+    }
+  }
+
+  async function planClaimed(sync: Sync, runId: number, options: PlanOptions): Promise<PlannedRun> {
+    const { force = false, ...rest } = options;
+    const { compiled, mode, snapshot, taken } = await openSnapshot({ database, sync, runId, force });
+    try {
       const runAt = new Date("2026-02-03T10:00:00.123Z");
-      const { inMemory } = options;
-      const request = { database, snapshot, compiled, sync, runId, runAt, sourceRecordCount, fullSync };
-      const planned = await planRun(inMemory === undefined ? request : { ...request, inMemory });
+      const { fullSync, reasons } = mode;
+      const request = { database, snapshot, compiled, sync, runId, runAt, taken, mode, fullSync };
+      const planned = await planRun({ ...request, ...rest });
       return { ...planned, runId, fullSync, reasons };
     } finally {
       await snapshot.close();
     }
   }
 
-  async function records(runId: number): Promise<Record<string, unknown>[]> {
-    const found: Record<string, unknown>[] = [];
+  async function sent(runId: number): Promise<SentBatch[]> {
+    const found: SentBatch[] = [];
     for (let batchNo = 1; ; batchNo += 1) {
       const batch = await readBatch(database.db, runId, batchNo);
       if (batch === null) return found;
-      const { data } = JSON.parse(batch.body?.toString("utf8") ?? '{"data":[]}') as {
-        data: Record<string, unknown>[];
-      };
-      for (const record of data) found.push(record);
+      if (batch.body === null) continue;
+      const body = JSON.parse(batch.body.toString("utf8")) as Omit<SentBatch, "batchNo">;
+      found.push({ batchNo, operation: body.operation, data: body.data });
     }
+  }
+
+  async function records(runId: number): Promise<Record<string, unknown>[]> {
+    return (await sent(runId)).flatMap(({ data }) => data);
   }
 
   async function end(
     sync: Sync,
     run: PlannedRun,
-    outcome: "accepted" | "rejected" = "accepted",
+    outcome: BatchOutcome | ((batch: SentBatch) => BatchOutcome | null) = "accepted",
+    { fails = false }: { fails?: boolean } = {},
   ): Promise<void> {
-    const batches = Array.from({ length: run.batches }, (_, index) => index + 1);
-    await settleBatches(
-      database,
-      batches.map((batchNo) => ({ runId: run.runId, batchNo, outcome, statusMessage: null })),
-    );
-    const compiled = postgresSource.compile(
-      sync,
-      await postgresSource.describeObject(sync.source, sync.object),
-    );
-    await commitRun(database.db, sync.id, compiled);
+    const decide = typeof outcome === "function" ? outcome : () => outcome;
+    const settlements = (await sent(run.runId)).flatMap((batch) => {
+      const decided = decide(batch);
+      const { batchNo } = batch;
+      return decided === null ? [] : [{ runId: run.runId, batchNo, outcome: decided, statusMessage: null }];
+    });
+    await settleBatches(database, settlements);
+    if (!fails) await commitRun(database.db, sync.id, run.runId);
     await releaseSync(database.db, sync.id, run.runId);
   }
 
-  return { database, sourceUrl, onSource: (sql, values) => warehouse.query(sql, values), plan, records, end };
+  async function state(syncId: number): Promise<string[]> {
+    const { rows } = await database.pool.query<{ key: string }>(
+      `select key from egret_state.rows_${syncId} order by key`,
+    );
+    return rows.map((row) => row.key);
+  }
+
+  return {
+    database,
+    sourceUrl,
+    onSource: (sql, values) => warehouse.query(sql, values),
+    plan,
+    sent,
+    records,
+    end,
+    state,
+  };
+}
+
+/** A snapshot that was taken for a run, and what a plan needs beside it; close it. */
+export async function openSnapshot(run: {
+  database: OpenDatabase;
+  sync: Sync;
+  runId: number;
+  force?: boolean;
+}): Promise<{ compiled: CompiledSync; mode: RunMode; snapshot: SourceSnapshot; taken: TakenSnapshot }> {
+  const { database, sync, runId, force = false } = run;
+  const compiled = postgresSource.compile(
+    sync,
+    await postgresSource.describeObject(sync.source, sync.object),
+  );
+  const mode = await resolveRun(database.db, sync, compiled, force);
+  const snapshot = await postgresSource.openSnapshot(sync.source);
+  try {
+    const taken = await takeSnapshot({ database, snapshot, compiled, sync, mode, runId });
+    return { compiled, mode, snapshot, taken };
+  } catch (error) {
+    await snapshot.close();
+    throw error;
+  }
 }

@@ -4,10 +4,8 @@ import { Unavailable } from "../../src/domain/errors.ts";
 import { acceptTrigger } from "../../src/engine/claims.ts";
 import { findPlan, planRun } from "../../src/engine/plan.ts";
 import { readBatch, runTotals } from "../../src/engine/settle.ts";
-import { takeSnapshot } from "../../src/engine/snapshot.ts";
-import { postgresSource } from "../../src/sources/postgres.ts";
 import { endLockHolders } from "../support/namespace.ts";
-import { type EngineFixture, makeSync, openEngine } from "./fixture.ts";
+import { type EngineFixture, makeSync, openEngine, openSnapshot } from "./fixture.ts";
 
 let engine: EngineFixture;
 beforeAll(async () => {
@@ -288,35 +286,18 @@ describe("a plan", () => {
   async function prepared(syncId: number) {
     const sync = await syncOn(syncId, "as select i as id, 'p' as plan from generate_series(1, 20000) i", 10);
     const { database } = engine;
-    const { runId } = await acceptTrigger(database.db, {
-      workspaceId: 1,
-      commandId: `plan-${syncId}`,
-      syncId,
-    });
-    const compiled = postgresSource.compile(
-      sync,
-      await postgresSource.describeObject(sync.source, sync.object),
-    );
+    const trigger = { workspaceId: 1, commandId: `plan-${syncId}`, syncId };
+    const { runId } = (await acceptTrigger(database.db, trigger)) as { runId: number };
     const make = async (signal?: AbortSignal) => {
-      const snapshot = await postgresSource.openSnapshot(sync.source);
+      const opened = await openSnapshot({ database, sync, runId });
       try {
-        const { sourceRecordCount } = await takeSnapshot({ database, snapshot, compiled, runId });
-        const base = {
-          database,
-          snapshot,
-          compiled,
-          sync,
-          runId,
-          runAt: new Date(),
-          sourceRecordCount,
-          fullSync: true,
-        };
+        const base = { ...opened, database, sync, runId, runAt: new Date(), fullSync: true };
         return await planRun(signal === undefined ? base : { ...base, signal });
       } finally {
-        await snapshot.close();
+        await opened.snapshot.close();
       }
     };
-    return { runId, make, database, sync, compiled };
+    return { runId, make, database, sync };
   }
 
   test("is made whole after a crash in the middle of it", async () => {
@@ -329,9 +310,9 @@ describe("a plan", () => {
   });
 
   test("is made whole after our Postgres ended the connection in the middle of it", async () => {
-    const { runId, make, database, sync, compiled } = await prepared(41);
-    const snapshot = await postgresSource.openSnapshot(sync.source);
-    const { sourceRecordCount } = await takeSnapshot({ database, snapshot, compiled, runId });
+    const { runId, make, database, sync } = await prepared(41);
+    const opened = await openSnapshot({ database, sync, runId });
+    const { snapshot } = opened;
     // The plan's transaction is open by then, and has no batch yet.
     const ending = {
       copyOut: async (query: string) => {
@@ -341,13 +322,12 @@ describe("a plan", () => {
       },
     } as typeof snapshot;
     const dying = planRun({
+      ...opened,
       database,
       snapshot: ending,
-      compiled,
       sync,
       runId,
       runAt: new Date(),
-      sourceRecordCount,
       fullSync: true,
     });
     await expect(dying).rejects.toBeInstanceOf(Unavailable);
@@ -367,20 +347,11 @@ describe("a plan", () => {
   });
 
   test("is not made from a snapshot that our Postgres lost", async () => {
-    const { runId, database, sync, compiled } = await prepared(43);
-    const snapshot = await postgresSource.openSnapshot(sync.source);
-    const { sourceRecordCount } = await takeSnapshot({ database, snapshot, compiled, runId });
+    const { runId, database, sync } = await prepared(43);
+    const opened = await openSnapshot({ database, sync, runId });
+    const { snapshot } = opened;
     await database.pool.query(`truncate egret_state.stage_${runId}`);
-    const request = {
-      database,
-      snapshot,
-      compiled,
-      sync,
-      runId,
-      runAt: new Date(),
-      sourceRecordCount,
-      fullSync: true,
-    };
+    const request = { ...opened, database, sync, runId, runAt: new Date(), fullSync: true };
     const planning = planRun(request);
     await expect(planning).rejects.toThrow("take it again");
     await snapshot.close();

@@ -22,7 +22,12 @@ describe("parseCommand", () => {
     ["no sync", SUBJECT, "{}", "sync: "],
     ["a field that nobody knows", SUBJECT, '{"sync":1,"fullsync":true}', "fullsync"],
     ["a wrong type", SUBJECT, '{"sync":1,"force_full_sync":"yes"}', "force_full_sync: "],
-    ["an unknown verb", "egret.commands.1.sync.explode", "{}", "known are sync.{trigger}"],
+    [
+      "an unknown verb",
+      "egret.commands.1.sync.explode",
+      "{}",
+      "known are sync.{trigger, cancel, dry_run, test",
+    ],
     ["no workspace id", "egret.commands.demo.sync.trigger", "{}", "names no workspace id"],
   ])("I12: refuses %s and says what and where", (_what, subject, text, message) => {
     const payload = text === null ? new Uint8Array([0x22, 0xff, 0x22]) : bytes(text);

@@ -15,6 +15,7 @@ const GOOD_WAY: SyncRunFact[] = [
 ];
 const FACTS: SyncRunFact[] = [
   ...GOOD_WAY,
+  { type: "sync.cancel_requested" },
   { type: "sync.completed", status: "emergency" },
   { type: "sync.failed" },
 ];
@@ -58,6 +59,29 @@ describe("run machine", () => {
     }
   });
 
+  test("is cancelled from every state before committing, and then only fails", () => {
+    const request: SyncRunFact = { type: "sync.cancel_requested" };
+    for (let steps = 0; steps <= 4; steps++) {
+      const { snapshot, effects } = fold([...GOOD_WAY.slice(0, steps), request]);
+      expect(snapshot.value).toBe("canceling");
+      expect(effects.at(-1)).toBe("cancel");
+      expect(FACTS.filter((fact) => snapshot.can(fact))).toEqual([
+        { type: "sync.completed", status: "emergency" },
+      ]);
+    }
+    for (let steps = 5; steps <= GOOD_WAY.length; steps++) {
+      expect(fold(GOOD_WAY.slice(0, steps)).snapshot.can(request)).toBe(false);
+    }
+  });
+
+  test("one that is skipped has ended as it begins, and asks for nothing", () => {
+    const [snapshot, actions] = initialTransition(syncRunMachine, { isSkipped: true });
+    expect(snapshot.value).toBe("skipped");
+    expect(snapshot.hasTag("ended")).toBe(true);
+    expect(actions).toEqual([]);
+    expect(FACTS.filter((fact) => snapshot.can(fact))).toEqual([]);
+  });
+
   test("completes well only after its batches are loaded", () => {
     for (let steps = 0; steps <= 4; steps++) {
       const { snapshot } = fold(GOOD_WAY.slice(0, steps));
@@ -68,7 +92,7 @@ describe("run machine", () => {
   test("reaches each of its states", () => {
     const paths = getShortestPaths(syncRunMachine, { events: FACTS });
     const reached = new Set(paths.map(({ state }) => JSON.stringify(state.value)));
-    expect(reached.size).toBe(1 + 5 + 3);
+    expect(reached.size).toBe(1 + 5 + 1 + 3);
   });
 
   test("I8: completed comes before success or failed, each once, in every random history", () => {

@@ -10,6 +10,7 @@ const TABLES = {
   syncs: "id",
   webhooks: "id",
   endpoints: "target_kind, target_id",
+  alerts: "id",
   config_changes: "event_id",
   refused_commands: "workspace_id, command_id",
 } as const;

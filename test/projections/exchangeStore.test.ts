@@ -141,10 +141,10 @@ describe("an exchange", () => {
     const sent = hideSecretHeaders({ Authorization: `Bearer ${secret}`, "X-Key": secret }, ["x-key"]);
     const body = withoutSecrets(`you sent ${secret}`, sent.secrets);
     // What the worker hands over is what the store takes.
-    const exchange: NonNullable<Exclude<AttemptOutcome, { kind: "dropped" }>["exchange"]> = made({
-      requestHeaders: sent.headers,
-      responseBody: body,
-    }).exchange;
+    const exchange: NonNullable<Exclude<AttemptOutcome, { kind: "dropped" }>["exchange"]> = {
+      ...made({ requestHeaders: sent.headers, responseBody: body }).exchange,
+      call: { method: "POST", url: "https://a.example/x", httpStatus: 200, error: null },
+    };
     const store = open();
     store.add({ ...made(), exchange });
     await store.flush();

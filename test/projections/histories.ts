@@ -1,8 +1,11 @@
 /** Whole logs of both streams for tests, shaped by drawn numbers and mixed as concurrent work would mix them. */
+import type { AlertFact } from "../../machines/alert.ts";
 import type { EndpointFact } from "../../machines/endpoint.ts";
 import type { AnyEvent } from "../../src/domain/event.ts";
+import { alertHistory } from "../support/alertHistory.ts";
 import { endpointHistory } from "../support/endpointHistory.ts";
 import { configHistory, deliveryHistory, EPOCH_MS, refusal, runHistory } from "../support/events.ts";
+import { trialHistory } from "../support/trialHistory.ts";
 
 /** Draws the next number that shapes a history. */
 export type Draw = () => number;
@@ -21,6 +24,17 @@ const OUTAGES: readonly EndpointFact[] = [
   { type: "failures.repeated" },
   { type: "target.disabled", configVersion: 3 },
   { type: "target.enabled", configVersion: 4 },
+];
+
+/** Two episodes, the second of which nobody watches to its end, between moments. */
+const ALERTS: readonly AlertFact["type"][] = [
+  "moment.came",
+  "limit.violated",
+  "limit.violated",
+  "limit.kept",
+  "moment.came",
+  "limit.violated",
+  "watch.ended",
 ];
 
 /** Events of some runs, configured objects, refusals and deliveries; aggregate after aggregate. */
@@ -45,6 +59,19 @@ export function historyOfBothStreams(draw: Draw = counter()): { runs: AnyEvent[]
         facts,
       });
     }),
+    ...[31, 32].flatMap((alertId) => {
+      const facts = ALERTS.slice(0, draw() % (ALERTS.length + 1));
+      return alertHistory({ alertId, startMs: startMs(), facts });
+    }),
+    ...[5, 6].flatMap((runId) =>
+      trialHistory({
+        runId,
+        syncId: pick([88, 89]),
+        kind: pick(["dry", "test"]),
+        end: pick(["open", "completed", "failed", "canceled"]),
+        startMs: startMs(),
+      }),
+    ),
     ...[1, 2, 3, 4].flatMap((runId) =>
       runHistory({
         runId,

@@ -37,6 +37,7 @@ function aggregateOf({ data, subject }: AnyEvent): Aggregate {
   if ("object_id" in data)
     return { kind: "config", workspaceId, objectKind: data.kind, objectId: data.object_id };
   if ("subject" in data) return { kind: "command", workspaceId, commandId: data.command_id };
+  if ("alert_id" in data) return { kind: "alert", workspaceId, syncId: data.sync_id, alertId: data.alert_id };
   if ("replay_id" in data) return { kind: "replay", workspaceId, replayId: data.replay_id };
   return { kind: "run", workspaceId, syncId: data.sync_id, runId: Number(subject.split("/")[1]) };
 }
@@ -69,7 +70,7 @@ test("projects the real log as it grows, and rebuilds it to identical rows (I1)"
   expect(await projector.waitFor("runs", lastOfRuns, 20_000)).toBe(true);
   expect(await projector.waitFor("deliveries", lastOfDeliveries, 20_000)).toBe(true);
   const rows = await dump(database.pool);
-  expect(rows["runs"]).toHaveLength(4);
+  expect(rows["runs"]).toHaveLength(6);
   const { events } = await rebuildReadModels({ source, database });
   expect(events).toBe(runs.length + deliveries.length);
   expect(await dump(database.pool)).toEqual(rows);

@@ -18,7 +18,7 @@ const { pool } = database;
 
 const DAY_MS = 86_400_000;
 const START_MS = Date.UTC(2026, 0, 1, 6);
-const rules = { deliveryDays: 30, exchangeDays: 14 };
+const rules = { deliveryDays: 30, exchangeDays: 14, recordDays: 30 };
 const streamCreated = new ArraySource().created;
 let clock = createTestClock(START_MS);
 
@@ -229,7 +229,11 @@ describe("retention of runs", () => {
 
   test("remembers commands for a week, however short deliveries are kept", async () => {
     for (const days of [8, 6, 2, 0]) await acceptRun(10 - days, START_MS - days * DAY_MS);
-    await applyRetention({ database, rules: { deliveryDays: 1, exchangeDays: 1 }, now: clock.now });
+    await applyRetention({
+      database,
+      rules: { deliveryDays: 1, exchangeDays: 1, recordDays: 1 },
+      now: clock.now,
+    });
     expect(await runsLeft("egret.plans")).toEqual([10]);
     expect(await runsLeft("egret.accepted_commands")).toEqual([4, 8, 10]);
   });

@@ -146,9 +146,8 @@ describe("compile", () => {
         columns.map(([name, type]) => ({ name, type })),
       ).fingerprint;
     const plan: Mapping = { column: "plan", to: "plan" };
-    expect(fingerprint([key, plan])).toBe(fingerprint([plan, key]));
-    expect(fingerprint([key, plan])).not.toBe(fingerprint([key, { ...plan, to: "tier" }]));
-    expect(fingerprint([key, plan])).toMatch(/^[0-9a-f]{64}$/);
+    expect(fingerprint([key, plan])).toEqual(fingerprint([plan, key]));
+    expect(fingerprint([key, plan])).not.toEqual(fingerprint([key, { ...plan, to: "tier" }]));
   });
 
   test("keeps hostile names and constants inside their quotes", async () => {

@@ -83,6 +83,48 @@ describe("values in a record", () => {
     ["an interval in ISO 8601", "interval '1 day 02:03:04'", "P1DT2H3M4S"],
     ["a uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
     ["what has no JSON form as Postgres' text", "point(1,2)", "(1,2)"],
+    [
+      "text with control characters",
+      "E'a\\x01\\x1f\\b\\f\\r\\n\\x7f\\u2028'",
+      "a\u0001\u001f\b\f\r\n\u007f\u2028",
+    ],
+    [
+      "text of every plane",
+      "'e\u0301 \u05d0\u05d1 \u{10400} 👩‍👩‍👧‍👦 🏳️‍🌈'::text",
+      "e\u0301 \u05d0\u05d1 \u{10400} 👩‍👩‍👧‍👦 🏳️‍🌈",
+    ],
+    ["a date before our era", "date '0044-03-15 BC'", "0044-03-15 BC"],
+    ["a timestamp before our era", "timestamp '0044-03-15 10:00 BC'", "0044-03-15 10:00:00 BC"],
+    ["an endless date", "'-infinity'::date", "-infinity"],
+    ["an endless timestamp", "'infinity'::timestamp", "infinity"],
+    ["a year beyond four digits", "date '12026-01-01'", "12026-01-01"],
+    ["an infinite numeric as string", "'Infinity'::numeric", "Infinity"],
+    ["the largest float", "1.7976931348623157e308::float8", 1.7976931348623157e308],
+    ["a negative numeric with scale as string", "(-0.10)::numeric(4,2)", "-0.10"],
+    ["the last of jsonb's duplicate keys", `'{"a": 1, "b": 2, "a": 3}'::jsonb`, { a: 3, b: 2 }],
+    ["json's duplicate keys, of which readers take the last", `'{"a": 1, "a": 3}'::json`, { a: 3 }],
+    ["JSON null as null", "'null'::jsonb", null],
+    [
+      "arrays of arrays",
+      "array[[1, 2], [3, null]]",
+      [
+        [1, 2],
+        [3, null],
+      ],
+    ],
+    ["floats that are no numbers within an array as strings", "array['NaN'::float8, 1.5]", ["NaN", 1.5]],
+    [
+      "rows and arrays within rows",
+      "row(1, array[row('x', null), row('y', array[2])], '{\"k\": [true]}'::jsonb)",
+      {
+        f1: 1,
+        f2: [
+          { f1: "x", f2: null },
+          { f1: "y", f2: [2] },
+        ],
+        f3: { k: [true] },
+      },
+    ],
   ])("writes %s", async (_what, expression, expected) => {
     expect(await valueOf(expression)).toEqual(expected);
   });
@@ -156,5 +198,58 @@ describe("the row hash", () => {
     url.searchParams.set("options", settings);
     const run = await engine.plan({ ...sync, source: { ...sync.source, url: url.href } });
     expect(run).toMatchObject({ fullSync: false, updates: 0 });
+  });
+});
+
+describe("sync keys", () => {
+  const keys = [
+    "plain",
+    "",
+    " ",
+    "É",
+    "E\u0301",
+    "ё",
+    "ἀρχή",
+    "שלום",
+    "مرحبا",
+    "नमस्ते",
+    "สวัสดี",
+    "汉字",
+    "漢字",
+    "한글",
+    "ひらがな",
+    "ไ\u200bย",
+    "👍",
+    "👍🏽",
+    "👩‍👩‍👧‍👦",
+    "\u{10ffff}",
+    "a\tb\nc",
+    "NULL",
+    '{"a":1}',
+    "'; drop table t; --",
+    "\\",
+  ];
+
+  test("of every script and with emoji each name one row, run after run", async () => {
+    await engine.onSource("create table scripts (id text primary key, plan text)");
+    await engine.onSource("insert into scripts select k, k from unnest($1::text[]) k", [keys]);
+    const sync = makeSync({
+      sourceUrl: engine.sourceUrl,
+      syncId: 92,
+      object: { type: "table", schema: "public", table: "scripts" },
+    });
+    const first = await engine.plan(sync);
+    expect(first).toMatchObject({ updates: keys.length, invalids: 0 });
+    const records = await engine.records(first.runId);
+    expect(new Set(records.map((record) => record["unique_id"]))).toEqual(new Set(keys));
+    for (const record of records) expect(record["plan"]).toBe(record["unique_id"]);
+    await engine.end(sync, first);
+    await engine.onSource("update scripts set plan = 'new' where id = any ($1)", [
+      ["👍🏽", "E\u0301", "'; drop table t; --"],
+    ]);
+    const second = await engine.plan(sync);
+    const changed = (await engine.records(second.runId)).map((record) => record["unique_id"]);
+    expect(new Set(changed)).toEqual(new Set(["'; drop table t; --", "E\u0301", "👍🏽"]));
+    await engine.end(sync, second);
   });
 });

@@ -52,7 +52,7 @@ export async function applyYaml(
 /** Triggers a sync by a command and waits for an event of the run, its end unless another is named. */
 export async function triggerAndWait(
   { services }: Pick<RunningEgret, "services">,
-  payload: { sync: string; force_full_sync?: boolean },
+  payload: { sync: string; force_full_sync?: boolean; allow_deletes?: boolean; allow_rejects?: boolean },
   {
     until = ["sync.success", "sync.failed"],
     timeoutMs = 60_000,

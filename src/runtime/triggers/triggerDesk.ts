@@ -1,0 +1,33 @@
+/** What the command `trigger` asks of the configuration and of the engine. */
+import type { Operation } from "../../domain/configuration.ts";
+import type { SyncOptions } from "../../domain/syncOptions.ts";
+
+/** A sync as far as a trigger asks. */
+export interface TriggeredSync {
+  id: number;
+  name: string;
+  operation?: Operation;
+  options: Pick<SyncOptions, "paused" | "overlap_policy" | "schedule">;
+}
+
+/** What a trigger asks of the configuration and of the engine. */
+export interface TriggerDesk {
+  findSync(workspaceId: number, nameOrId: string | number): Promise<TriggeredSync | null>;
+  /** Names of the syncs of a workspace, for the message about an unknown one. */
+  syncNames(workspaceId: number): Promise<string[]>;
+  /** Claims the sync for a new run, or says which run has it; the same answer for the same command. */
+  acceptTrigger(claim: {
+    workspaceId: number;
+    commandId: string;
+    syncId: number;
+    /** What to do while a run is under way, as src/engine/claims.ts has it. */
+    onBusy: "refuse" | "skip" | "wait" | "drop";
+    isPaused: boolean;
+  }): Promise<
+    | { kind: "accepted"; runId: number }
+    | { kind: "skipped"; runId: number; runningRunId: number }
+    | { kind: "busy"; runId: number }
+    | { kind: "dropped"; runId: number }
+    | { kind: "paused" }
+  >;
+}
