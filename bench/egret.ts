@@ -30,10 +30,10 @@ export interface BenchEgret {
   streamPrefix: string;
   /** Ids and secrets of the webhooks, in the order of the file. */
   webhooks: { id: number; secret: string }[];
-  /** The syncs, with the query by which each reads keys and hashes. */
-  syncs: { id: number; keysSql: string }[];
-  /** Starts a process that does nothing yet. */
-  openProcess(): Promise<EgretProcess>;
+  /** The syncs by their names, with the queries by which each reads keys and hashes, and whole rows. */
+  syncs: Map<string, { id: number; keysSql: string; recordsSql: string }>;
+  /** Starts a process that does nothing yet; what is given differs from the other processes' settings. */
+  openProcess(differing?: Partial<BenchSettings>): Promise<EgretProcess>;
 }
 
 /** One process of Egret, which can be at work or not: its code stays warm between. */
@@ -81,8 +81,12 @@ export async function openBenchEgret(servers: BenchServers, yaml: string): Promi
     natsUrl: servers.natsUrl,
     streamPrefix,
     ...configured,
-    openProcess: async () =>
-      processOf(await startChild("egretChild.ts", { EGRET_BENCH_SETTINGS: JSON.stringify(settings) })),
+    openProcess: async (differing) =>
+      processOf(
+        await startChild("egretChild.ts", {
+          EGRET_BENCH_SETTINGS: JSON.stringify({ ...settings, ...differing }),
+        }),
+      ),
   };
 }
 
@@ -125,12 +129,14 @@ async function configure(
     const { webhookSecrets } = await applyChanges({ db, box, plan, actor: "bench" });
     const rows = await db.selectFrom("egret.webhooks").select(["id", "name"]).execute();
     const ids = new Map(rows.map(({ id, name }) => [name, id]));
-    const syncs = [];
+    const syncs: BenchEgret["syncs"] = new Map();
     for (const { id } of await db.selectFrom("egret.syncs").select("id").execute()) {
       const sync = await readSync(db, box, id);
       if (sync === null) continue;
       const columns = await postgresSource.describeObject(sync.source, sync.object);
-      syncs.push({ id, keysSql: postgresSource.compile(sync, columns).keysSql });
+      const { keysSql, recordsSql } = postgresSource.compile(sync, columns);
+      const anyRun = { runId: 1, startedAt: new Date() };
+      syncs.set(sync.name, { id, keysSql, recordsSql: recordsSql(null, anyRun) });
     }
     const byNumber = (a: { name: string }, b: { name: string }) =>
       Number(/\d+$/.exec(a.name)?.[0]) - Number(/\d+$/.exec(b.name)?.[0]);

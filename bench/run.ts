@@ -16,11 +16,21 @@ import { benchLateness } from "./lateness.ts";
 import type { Measurement } from "./measurement.ts";
 import { type BenchServers, openBenchServers } from "./servers.ts";
 import { benchSync } from "./sync.ts";
+import { benchSyncLarge, benchSyncNew } from "./syncNew.ts";
+import { benchSyncRate } from "./syncRate.ts";
+import { benchSyncRecords } from "./syncRecords.ts";
 import { renderJson, renderTable } from "./table.ts";
 
 const BENCHMARKS: Record<string, Benchmark> = {
   append: { run: benchAppend, about: "events into the log, against the client's own publish" },
-  sync: { run: benchSync, about: "a run over 1,000,000 rows, against the comparison by hand" },
+  sync: { run: benchSync, about: "1,000,000 rows, 1 % changed and none, against the same by hand" },
+  "sync-new": { run: benchSyncNew, about: "1,000,000 new rows, against the same by hand" },
+  "sync-rate": {
+    run: benchSyncRate,
+    about: "changed rows at 1,000, 100 and 1 a request, against the same by hand",
+  },
+  "sync-records": { run: benchSyncRecords, about: "rows kept as they were sent, against none kept" },
+  "sync-large": { run: benchSyncLarge, about: "memory for 5,000,000 new rows", isOnRequest: true },
   delivery: {
     run: benchDelivery,
     about: "lifecycle deliveries, against bare undici, pg-boss, graphile-worker",
@@ -48,10 +58,10 @@ Measures Egret against what the machine can do without it: reference and subject
 
 ${LIST.join("\n")}
 
-Without a name: append, sync, and delivery in small rounds, in under two minutes. \`all\` takes about five.
+Without a name: append, sync, and delivery in small rounds, in under two minutes. \`all\` takes about nine.
 
   --quick          smaller rounds and fewer of them: a look, no figure to keep
-  --cpu-prof <dir> CPU profiles of our processes during the rounds of \`delivery\`
+  --cpu-prof <dir> CPU profiles of our processes during the rounds of \`delivery\` and \`sync\`
   --processes <n>  1 or 2: worker and projector together or apart in \`delivery\` (2)
   --json           one object a line: name, value, unit, reference, ratio, bar, pass
   --write          also puts the tables into docs/performance.md

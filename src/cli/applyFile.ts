@@ -3,14 +3,11 @@ import type { Kysely } from "kysely";
 import { type Applied, applyChanges } from "../configuration/apply.ts";
 import { type EgretFile, type ReadOptions, readEgretFile } from "../configuration/egretFile.ts";
 import { type Plan, planChanges } from "../configuration/plan.ts";
-import { readDestination } from "../configuration/store.ts";
-import type { DestinationSender, TestResult } from "../destinations/destination.ts";
-import { createDestinationSender } from "../destinations/registry.ts";
 import type { Database } from "../projections/database.ts";
-import { type OutboundSettings, openOutboundPools } from "../security/outboundPools.ts";
+import type { OutboundSettings } from "../security/outboundPools.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { postgresSource } from "../sources/postgres.ts";
-import { VERSION } from "../version.ts";
+import { type TestedDestination, testDestinations } from "./connectionTest.ts";
 import { type Resend, resendsOf } from "./resends.ts";
 
 /** What planning and applying need. */
@@ -65,11 +62,6 @@ export async function readIds(db: Kysely<Database>, workspace: string): Promise<
   return { workspaceId: row.id, syncs, webhooks };
 }
 
-/** The outcome of a destination's connection test. */
-export interface TestedDestination extends TestResult {
-  name: string;
-}
-
 /** Tests the connection of each destination that the plan made or changed, and keeps the outcome beside it. */
 export async function testChangedDestinations(
   { db, box }: Desk,
@@ -88,25 +80,9 @@ export async function testChangedDestinations(
     .where("destination.name", "in", names)
     .orderBy("destination.id")
     .execute();
-  const { close, ...pools } = openOutboundPools(outbound, { connections: 1 });
-  try {
-    const sender = createDestinationSender({ ...pools, version: VERSION });
-    const tested = await Promise.all(rows.map(({ id }) => testDestination({ db, box }, sender, id)));
-    return tested.filter((result) => result !== null);
-  } finally {
-    await close();
-  }
-}
-
-async function testDestination(
-  { db, box }: Desk,
-  sender: DestinationSender,
-  id: number,
-): Promise<TestedDestination | null> {
-  const destination = await readDestination(db, box, id);
-  if (destination === null) return null;
-  const result = await sender.testConnection(destination);
-  const outcome = { last_test_succeeded: result.ok, last_tested_at: new Date() };
-  await db.updateTable("egret.destinations").set(outcome).where("id", "=", id).execute();
-  return { name: destination.name, ...result };
+  return testDestinations(
+    { db, box },
+    rows.map(({ id }) => id),
+    outbound,
+  );
 }

@@ -5,6 +5,7 @@ import { type OpenDatabase } from "../projections/database.ts";
 import { pendingMigrations } from "../projections/migrate.ts";
 import { redactUrl } from "../security/redact.ts";
 import { openSecretBox } from "../security/secretBox.ts";
+import { failedDestinations } from "./connectionTest.ts";
 import { checkLog } from "./doctorLogChecks.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 import { counted } from "./format.ts";
@@ -84,7 +85,7 @@ async function checkDatabase(reach: Reach): Promise<Finding[]> {
         return [...findings, { name: "schema", state: "problem", message, fix: "run egret migrate" }];
       }
       findings.push(ok("schema", "up to date"), await checkConfiguration(database, reach));
-      return [...findings, ...(await checkOutbox(database))];
+      return [...findings, ...(await checkDestinations(database)), ...(await checkOutbox(database))];
     });
   } catch (error) {
     return [problem("Postgres", error, "start it, or correct EGRET_DATABASE_URL")];
@@ -115,6 +116,15 @@ async function checkConfiguration({ db }: OpenDatabase, reach: Reach): Promise<F
     );
   }
   return ok("configuration", `${counted(syncs.length, "sync")}, ${counted(webhooks.length, "webhook")}`);
+}
+
+async function checkDestinations({ db }: OpenDatabase): Promise<Finding[]> {
+  return (await failedDestinations(db)).map((name) => ({
+    name: "destination",
+    state: "warning",
+    message: `${name} failed its last connection test`,
+    fix: `run egret destination test ${name}`,
+  }));
 }
 
 /** Changes that wait for minutes to get into the log: no scheduler runs. */

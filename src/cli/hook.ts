@@ -1,5 +1,6 @@
 /** `egret hook`: addresses under which other programs start a sync. */
 import { Command } from "commander";
+import type { Config } from "../config.ts";
 import { createHook, type Hook, listHooks, revokeHook } from "../configuration/hooks.ts";
 import { NotFound } from "../domain/errors.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
@@ -49,13 +50,19 @@ function createCommand(): Command {
       return;
     }
     print(`Hook ${made.id} starts sync ${made.sync}. Its address is shown this once:`);
-    print(`  POST ${paint("bold", path)}`);
+    print(`  POST ${paint("bold", `${baseOf(reach.config)}${path}`)}`);
     print(`Whoever has it can start the sync; take it out of force with: egret hook revoke ${made.id}`);
   });
 }
 
+/** Where the role api is reached from outside, as far as the settings know it. */
+function baseOf({ publicUrl, httpHost, httpPort }: Config): string {
+  if (publicUrl !== null) return publicUrl.replace(/\/+$/, "");
+  return httpPort === 0 ? "" : `http://${httpHost}:${httpPort}`;
+}
+
 const POST_HELP = `
-Below the address of a process with the role api:
+Below the address of a process with the role api, EGRET_PUBLIC_URL where it is set:
   curl -X POST http://localhost:4747/hooks/<token>
 An Idempotency-Key header makes repeating a request harmless. Calls beyond 10 at once and one every 2 s get 429 with
 Retry-After.`;

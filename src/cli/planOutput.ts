@@ -2,7 +2,8 @@
 import type { Applied } from "../configuration/apply.ts";
 import type { Change, FieldChange } from "../configuration/configItem.ts";
 import type { Plan } from "../configuration/plan.ts";
-import type { ConfiguredIds, TestedDestination } from "./applyFile.ts";
+import type { ConfiguredIds } from "./applyFile.ts";
+import type { TestedDestination } from "./connectionTest.ts";
 import { counted, dayAndTime } from "./format.ts";
 import type { Resend } from "./resends.ts";
 import { paint } from "./terminal.ts";
@@ -83,6 +84,6 @@ export function testLines(tested: readonly TestedDestination[]): string[] {
   return tested.map(({ name, ok, message }) =>
     ok
       ? `${paint("green", "✓")} destination ${name} answers`
-      : `${paint("yellow", "!")} destination ${name} failed its connection test: ${message}. Runs to it will fail until it answers.`,
+      : `${paint("yellow", "!")} destination ${name} failed its connection test: ${message} Runs to it may fail; test it again with: egret destination test ${name}`,
   );
 }

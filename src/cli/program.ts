@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   columns: async () => (await import("./columns.ts")).columnsCommand(),
   schedules: async () => (await import("./schedules.ts")).schedulesCommand(),
   sync: async () => (await import("./sync.ts")).syncCommand(),
+  state: async () => (await import("./state.ts")).stateCommand(),
   hook: async () => (await import("./hook.ts")).hookCommand(),
   records: async () => (await import("./records.ts")).recordsCommand(),
   calls: async () => (await import("./calls.ts")).callsCommand(),

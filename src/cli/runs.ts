@@ -60,11 +60,16 @@ function cells(run: Run): string[] {
     dayAndTime(run.created_at),
     run.completed_at === null ? "-" : duration(run.completed_at.getTime() - from.getTime()),
     count(run.source_record_count),
-    count(run.source_record_updates),
+    count(changedOf(run)),
     count(run.records_updated),
     count(run.records_failed),
     run.error_code ?? "",
   ];
+}
+
+/** With deletes: what was processed adds up. Source: docs; behaviour.md 4.2. */
+function changedOf({ source_record_updates: updates, source_record_deletes: deletes }: Run): number | null {
+  return updates === null ? null : updates + (deletes ?? 0);
 }
 
 /** The status of a run in its colour. */

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Command } from "commander";
 import { InvalidInput } from "../domain/errors.ts";
 import type { EventData } from "../domain/event.ts";
+import { failedDestinations } from "./connectionTest.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
 import { TimedOut } from "./failures.ts";
 import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
@@ -72,6 +73,10 @@ async function trigger(syncName: string, options: TriggerOptions): Promise<void>
       };
       const answer = await requestRun(open, db, { ...request, reason: options.reason });
       const run = acceptedRun(answer, { id, timeoutS: options.timeout });
+      for (const name of await failedDestinations(db, sync.id))
+        complain(
+          `${paint("yellow", "warning")} destination ${name} failed its last connection test; test it again with: egret destination test ${name}`,
+        );
       if (options.watch === true) await watch(open, run, options);
       else report(run, options);
     });

@@ -70,10 +70,10 @@ export function itemsOfFile(
   const plain = { secrets: {} };
   return [
     { kind: "workspace", name: file.workspace, settings: {}, ...plain },
-    ...file.sources.map(({ name, type, url }) => ({
+    ...file.sources.map(({ name, type, url, stateSchema = null }) => ({
       kind: "source" as const,
       name,
-      settings: sourceSettings(type, url),
+      settings: sourceSettings(type, url, stateSchema),
       secrets: { url },
     })),
     ...file.models.map(({ name, source, query }) => ({
@@ -122,9 +122,24 @@ export function itemsOfFile(
 }
 
 /** What may be shown of a source's address: everything but user, password and options. */
-export function sourceSettings(type: string, url: string): Record<string, unknown> {
+export function sourceSettings(
+  type: string,
+  url: string,
+  stateSchema: string | null,
+): Record<string, unknown> {
   const { hostname, port, pathname } = new URL(url);
-  return { type, host: hostname, port: Number(port === "" ? "5432" : port), database: pathname.slice(1) };
+  return {
+    type,
+    host: hostname,
+    port: Number(port === "" ? "5432" : port),
+    database: pathname.slice(1),
+    ...(stateSchema === null ? {} : { sync_engine: "advanced", state_schema: stateSchema }),
+  };
+}
+
+/** Schema of a source in which the states of its syncs stand, from its settings; null: they stand in our Postgres. */
+export function stateSchemaOf(settings: Record<string, unknown>): string | null {
+  return settings["sync_engine"] === "advanced" ? String(settings["state_schema"]) : null;
 }
 
 /** What turns the stored objects into the wanted ones, in the order in which it can be done. */

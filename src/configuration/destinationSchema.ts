@@ -112,18 +112,6 @@ export const destinationSchema = z
 export type DestinationShape = z.infer<typeof destinationSchema>;
 export type HttpRequestShape = z.infer<typeof httpRequestSchema>;
 
-/** Keys of a destination of that type; of every kind when the type is not known. */
-export function destinationKeys(type: unknown): string[] {
-  const kinds = destinationSchema.options.filter(({ shape }) => shape.type.value === type);
-  const shapes = (kinds.length > 0 ? kinds : destinationSchema.options).map(({ shape }) =>
-    Object.keys(shape),
-  );
-  return [...new Set(shapes.flat())];
-}
-
-/** What there are kinds of. */
-export const DESTINATION_TYPES = destinationSchema.options.map(({ shape }) => shape.type.value);
-
 /** What the file declares of one destination. Holds decrypted secrets: never logged. */
 export type FileDestination =
   | Pick<WebhookDestination, "name" | "type" | "settings" | "secrets">

@@ -11,13 +11,22 @@ import { type FileShape, fileSchema, type MappingEntry, SECTIONS, type SectionNa
 import { schemaProblems } from "./schemaProblems.ts";
 import { readYamlTree, type YamlTree } from "./yamlTree.ts";
 
+/** Of a source with sync_engine advanced that names none. */
+const DEFAULT_STATE_SCHEMA = "egret";
+
 const MAX_FILE_BYTES = 1_048_576;
+
+function toFileSource([name, source]: [string, FileShape["sources"][string]]): EgretFile["sources"][number] {
+  const { type, url, sync_engine, state_schema } = source;
+  if (sync_engine === "basic") return { name, type, url };
+  return { name, type, url, stateSchema: state_schema ?? DEFAULT_STATE_SCHEMA };
+}
 
 /** What the file declares. Holds decrypted secrets: never logged. */
 export interface EgretFile {
   path: string;
   workspace: string;
-  sources: { name: string; type: "postgres"; url: string }[];
+  sources: { name: string; type: "postgres"; url: string; stateSchema?: string }[];
   models: { name: string; source: string; query: string }[];
   destinations: FileDestination[];
   syncs: FileSync[];
@@ -183,7 +192,7 @@ function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
   return {
     path,
     workspace: shape.workspace,
-    sources: Object.entries(shape.sources).map(([name, { type, url }]) => ({ name, type, url })),
+    sources: Object.entries(shape.sources).map(toFileSource),
     models: Object.entries(shape.models).map(([name, { source, query }]) => ({ name, source, query })),
     destinations: Object.entries(shape.destinations).map((entry) => toFileDestination(...entry)),
     syncs: Object.entries(shape.syncs).map(([name, sync]) => toFileSync(name, sync, shape)),

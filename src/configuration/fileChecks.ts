@@ -62,6 +62,10 @@ export function checkFile({ file, names, tree, outbound }: FileToCheck): Finding
     else if (new URL(source.url).password !== "" && !tree.isFromEnvironment(path)) {
       warnings.push(tree.problemAt(path, "A password stands in the file; give it by ${NAME}."));
     }
+    if (source.state_schema !== undefined && source.sync_engine !== "advanced") {
+      const place = ["sources", name, "state_schema"];
+      problem(place, "It is for `sync_engine: advanced`; add that, or leave `state_schema` out.");
+    }
   }
   for (const [name, model] of Object.entries(file.models)) {
     mustExist(["models", name, "source"], "sources", model.source);

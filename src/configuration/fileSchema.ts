@@ -24,6 +24,20 @@ export const sourceSchema = z
         error: "A Postgres address looks like postgres://user:password@host:5432/database.",
       })
       .describe("postgres:// address; give the password by ${NAME}"),
+    sync_engine: z
+      .enum(["basic", "advanced"])
+      .default("basic")
+      .describe(
+        "where is kept what was sent: basic keeps it in Egret's Postgres and only reads the source; advanced keeps it in a schema of the source, so that only changed rows travel",
+      ),
+    state_schema: z
+      .string()
+      .regex(/^(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}$/, {
+        error:
+          "A schema of its own: a letter, then letters, digits or underscores, in small letters; not public.",
+      })
+      .optional()
+      .describe("schema for that of sync_engine: advanced, egret when left out; nothing else is written to"),
   })
   .describe("a database to read from");
 
@@ -38,7 +52,7 @@ export const modelSchema = z
   })
   .describe("rows, as one SELECT over a source");
 
-export const mappingEntrySchema = z
+const mappingEntrySchema = z
   .strictObject({
     column: z.string().min(1).optional().describe("column of the model or table"),
     constant: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional().describe("fixed value"),
@@ -79,7 +93,11 @@ export const syncSchema = z
       .describe("table or view with its schema, together with `source`"),
     source: reference("source").optional(),
     destination: reference("destination"),
-    operation: z.enum(OPERATIONS).default("upsert").describe("what is done with new and changed rows"),
+    // Source: docs; behaviour.md 13.34: `create` is another name of insert.
+    operation: z
+      .preprocess((name) => (name === "create" ? "insert" : name), z.enum(OPERATIONS))
+      .default("upsert")
+      .describe("what is done with new and changed rows"),
     key: z.string().min(1).describe("column that identifies a row; it travels as unique_id"),
     mappings: z
       .array(z.union([z.string().min(1), mappingEntrySchema]))

@@ -103,6 +103,7 @@ async function deleteSyncState(trx: Transaction<Database>, item: StoredItem): Pr
     ]);
   }
   await sql`drop table if exists ${sql.id("egret_state", `rows_${item.id}`)}`.execute(trx);
+  await sql`delete from egret.state_journal where sync_id = ${item.id}`.execute(trx);
   await trx.deleteFrom("egret.retry_keys").where("sync_id", "=", item.id).execute();
   await trx.deleteFrom("egret.sync_states").where("sync_id", "=", item.id).execute();
   await deleteAlerts(trx, item.id);

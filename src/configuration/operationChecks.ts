@@ -1,5 +1,7 @@
 /** What must hold between the operation of a sync in egret.yaml, its options, and the destination that performs it. */
 import { type Operation, SUPPORTED_OPERATIONS } from "../domain/configuration.ts";
+import { isTemplate } from "../domain/requestPath.ts";
+import type { DestinationShape } from "./destinationSchema.ts";
 import type { FieldPath } from "./fileProblem.ts";
 import type { FileShape } from "./fileSchema.ts";
 
@@ -57,6 +59,15 @@ export function operationFaults(sync: SyncShape, destinations: FileShape["destin
   } else if (operation === "mirror" && destination.type === "webhook" && !destination.wrap_data) {
     const message = `"${sync.destination}" gets bare rows (wrap_data: false), in which deletes look like changes; set \`wrap_data: true\` there, or choose another operation.`;
     faults.push({ path: ["operation"], message });
+  } else if ((operation === "mirror" || operation === "delete") && isBlindDelete(destination)) {
+    const message = `A delete sent to "${sync.destination}" names no row: its path is the same for all, and it has no body. Write \`delete_path: …/{{ record['unique_id'] }}\` there, or a \`delete_payload\`.`;
+    faults.push({ path: ["destination"], message });
   }
   return faults;
+}
+
+/** Whether a deleted row would be a DELETE of everything under one path. */
+function isBlindDelete(destination: DestinationShape): boolean {
+  if (destination.type !== "http_request" || destination.delete_payload !== "empty") return false;
+  return !isTemplate(destination.delete_path ?? destination.path);
 }

@@ -1,9 +1,9 @@
 /** Turns what the schema of egret.yaml refuses into sentences that name the place and the fix. */
 import type { z } from "zod";
-import { DESTINATION_TYPES, destinationKeys } from "./destinationSchema.ts";
 import type { FieldPath, FileProblem } from "./fileProblem.ts";
-import { fileSchema, mappingEntrySchema, SECTIONS } from "./fileSchema.ts";
+import { fileSchema } from "./fileSchema.ts";
 import { suggestion } from "./nearest.ts";
+import { keysAt, neededKeysAt } from "./schemaKeys.ts";
 import type { YamlTree } from "./yamlTree.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -18,7 +18,10 @@ function issueProblems(tree: YamlTree, issue: Issue, above: FieldPath): FileProb
   switch (issue.code) {
     case "unrecognized_keys":
       return issue.keys.map((key) =>
-        tree.problemAtKey([...path, key], `Unknown key "${key}".${suggestion(key, knownKeys(tree, path))}`),
+        tree.problemAtKey(
+          [...path, key],
+          `Unknown key "${key}".${suggestion(key, keysAt(rootOf(tree), path))}`,
+        ),
       );
     case "invalid_key":
       return [tree.problemAtKey(path, issue.issues[0]?.message ?? issue.message)];
@@ -27,7 +30,10 @@ function issueProblems(tree: YamlTree, issue: Issue, above: FieldPath): FileProb
     case "invalid_value":
       return [tree.problemAt(path, unknownValue(tree, path, issue.values.map(String)))];
     case "invalid_type":
-      return [tree.problemAt(path, wrongType(valueAt(tree.value, path), issue.expected))];
+      return [tree.problemAt(path, wrongType(tree, path, issue.expected))];
+    case "too_big":
+    case "too_small":
+      return [tree.problemAt(path, outOfBounds(issue))];
     case "invalid_format":
       return [
         tree.problemAt(
@@ -46,18 +52,23 @@ function unionProblems(
   issue: Extract<Issue, { code: "invalid_union" }>,
   path: FieldPath,
 ): FileProblem[] {
-  const isOtherKind = (found: Issue): boolean => found.code === "invalid_type" && found.path.length === 0;
-  const meant = issue.errors.find((branch) => !branch.some(isOtherKind));
-  if (meant !== undefined) return meant.flatMap((found) => issueProblems(tree, found, path));
   const last = path.at(-1);
-  if (path.length === 3 && path[0] === "destinations" && last === "type")
-    return [tree.problemAt(path, unknownValue(tree, path, DESTINATION_TYPES))];
+  if (issue.discriminator !== undefined) {
+    const known = "options" in issue ? (issue.options ?? []).map(String) : [];
+    return [tree.problemAt(path, unknownValue(tree, path, known))];
+  }
+  const isPayload = last === "payload" || last === "delete_payload";
+  const isOtherKind = (found: Issue): boolean => found.code === "invalid_type" && found.path.length === 0;
+  const meant = isPayload ? undefined : issue.errors.find((branch) => !branch.some(isOtherKind));
+  if (meant !== undefined) return meant.flatMap((found) => issueProblems(tree, found, path));
   const what =
     last === "constant"
       ? "a text, a number, true, false or null"
-      : last === "payload" || last === "delete_payload"
+      : isPayload
         ? "`columns`, `form` or `empty`, or a map with `json` or `field`"
-        : "a column name, or a map with `column` and `to`";
+        : path.at(-2) === "mappings"
+          ? "a column name, or a map with `column` and `to`"
+          : "a whole number";
   return [tree.problemAt(path, `Write ${what}.`)];
 }
 
@@ -79,22 +90,30 @@ const KINDS: Record<string, string> = {
   object: "a map",
 };
 
-function wrongType(value: unknown, expected: string): string {
+function wrongType(tree: YamlTree, path: FieldPath, expected: string): string {
   const kind = KINDS[expected] ?? expected;
-  if (value === undefined) return `Is missing; add it: ${kind}.`;
+  const value = valueAt(tree.value, path);
+  if (value === undefined) {
+    const keys = neededKeysAt(rootOf(tree), path).map((key) => `\`${key}\``);
+    return `Is missing; add it: ${kind}${keys.length === 0 ? "" : ` with ${keys.join(" and ")}`}.`;
+  }
   const found =
     value === null ? "empty" : Array.isArray(value) ? "a list" : (KINDS[typeof value] ?? "something else");
   const quotes = expected === "string" && typeof value !== "object" ? " Put it in quotes." : "";
   return `Expected ${kind}, found ${found}.${quotes}`;
 }
 
-function knownKeys(tree: YamlTree, path: FieldPath): string[] {
-  const [section, name, list] = path;
-  if (section === undefined) return Object.keys(fileSchema.shape);
-  if (list === "mappings") return Object.keys(mappingEntrySchema.shape);
-  if (section === "destinations") return destinationKeys(valueAt(tree.value, [section, name ?? "", "type"]));
-  if (!Object.hasOwn(SECTIONS, section)) return [];
-  return Object.keys(SECTIONS[section as Exclude<keyof typeof SECTIONS, "destinations">].shape);
+/** A message of the schema's own names the fix; zod's own words are for programmers. */
+function outOfBounds(issue: Extract<Issue, { code: "too_big" | "too_small" }>): string {
+  if (!issue.message.startsWith("Too ")) return issue.message;
+  const [words, bound] =
+    issue.code === "too_big" ? ["at most", issue.maximum] : (["at least", issue.minimum] as const);
+  const unit = { string: " characters", array: " entries" }[issue.origin as string] ?? "";
+  return `Must ${unit === "" ? "be" : "have"} ${words} ${bound}${unit}.`;
+}
+
+function rootOf(tree: YamlTree) {
+  return { schema: fileSchema, value: tree.value };
 }
 
 /** The value that a path leads to in plain values, or undefined. */

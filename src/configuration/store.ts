@@ -19,6 +19,7 @@ import { isLifecycleEvent } from "../domain/lifecycle.ts";
 import { type SyncOptions, syncOptionsSchema } from "../domain/syncOptions.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
+import { stateSchemaOf } from "./configItem.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
 type Db = Kysely<Database>;
@@ -99,7 +100,8 @@ export async function readSource(db: Db, box: SecretBox, id: number): Promise<So
   const row = await db.selectFrom("egret.sources").selectAll().where("id", "=", id).executeTakeFirst();
   if (row === undefined) return null;
   const url = box.open(secretPurpose("source", row.workspace_id, row.name), row.secret);
-  return { id: row.id, workspaceId: row.workspace_id, name: row.name, type: "postgres", url };
+  const stateSchema = stateSchemaOf(row.settings);
+  return { id: row.id, workspaceId: row.workspace_id, name: row.name, type: "postgres", url, stateSchema };
 }
 
 /** A destination with its secrets; null when it was deleted. */

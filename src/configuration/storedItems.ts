@@ -4,7 +4,7 @@ import type { EndpointTls, Mapping } from "../domain/configuration.ts";
 import { syncOptionsSchema } from "../domain/syncOptions.ts";
 import type { Database, WebhookTable } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
-import { type StoredItem, sourceSettings } from "./configItem.ts";
+import { type StoredItem, sourceSettings, stateSchemaOf } from "./configItem.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
 /** Everything configured in a workspace, the workspace itself first; empty when there is no such workspace. */
@@ -36,9 +36,16 @@ async function readSources(db: Kysely<Database>, box: SecretBox, workspaceId: nu
     .selectAll()
     .where("workspace_id", "=", workspaceId)
     .execute();
-  return rows.map(({ id, version, name, type, secret }) => {
+  return rows.map(({ id, version, name, type, secret, settings: stored }) => {
     const url = box.open(secretPurpose("source", workspaceId, name), secret);
-    return { kind: "source", id, version, name, settings: sourceSettings(type, url), secrets: { url } };
+    return {
+      kind: "source",
+      id,
+      version,
+      name,
+      settings: sourceSettings(type, url, stateSchemaOf(stored)),
+      secrets: { url },
+    };
   });
 }
 

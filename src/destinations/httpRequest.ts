@@ -77,7 +77,9 @@ export function createHttpRequestSender(options: SenderOptions): DestinationSend
     if (answer.kind !== "response" && answer.kind !== "failed") return answer;
     return judge(
       answer,
-      rowResults === undefined ? undefined : { settings: rowResults, keys: batch.keys ?? [] },
+      rowResults === undefined
+        ? undefined
+        : { settings: rowResults, keys: batch.keys ?? [], sent: batch.body },
     );
   }
 

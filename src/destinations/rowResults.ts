@@ -1,4 +1,5 @@
 /** Reads what an answer says of each row: a row that is not called successful is not (behaviour.md 11.2). */
+import { KEY_FIELD } from "../domain/configuration.ts";
 import type { RowResults } from "../domain/httpRequestDestination.ts";
 
 /** An answer longer than this is not read: then no row counts as successful. Source: ours. */
@@ -10,11 +11,19 @@ const MESSAGE_CHARACTERS = 500;
 /** What is said of one row; null: it was taken. */
 type Verdict = string | null;
 
+/** The rows that an answer speaks of. */
+export interface AnsweredRows {
+  settings: RowResults;
+  keys: readonly string[];
+  /** The request's body, in which rows with such keys as timestamps go by another text than their key. */
+  sent: Uint8Array;
+}
+
 /**
  * For each key, in their order, null when the answer calls its row successful, else why not. `body` is null when it
  * was cut off or too long.
  */
-export function rowErrorsOf(body: Buffer | null, keys: readonly string[], settings: RowResults): Verdict[] {
+export function rowErrorsOf(body: Buffer | null, { settings, keys, sent }: AnsweredRows): Verdict[] {
   const all = (message: string): Verdict[] => keys.map(() => message);
   if (body === null) return all(`the answer broke off or is longer than ${MAX_RESULTS_BYTES} bytes`);
   if (body.length === 0) return all("the answer is empty, where it should speak of each row");
@@ -31,7 +40,7 @@ export function rowErrorsOf(body: Buffer | null, keys: readonly string[], settin
   }
   return settings.identifier_field === null
     ? byPlace(results, keys, settings)
-    : byIdentifier(results, keys, settings, settings.identifier_field);
+    : byIdentifier({ results, keys, names: namesIn(sent, keys), settings }, settings.identifier_field);
 }
 
 function byPlace(results: readonly unknown[], keys: readonly string[], settings: RowResults): Verdict[] {
@@ -40,21 +49,43 @@ function byPlace(results: readonly unknown[], keys: readonly string[], settings:
   return keys.map(() => message);
 }
 
-function byIdentifier(
-  results: readonly unknown[],
-  keys: readonly string[],
-  settings: RowResults,
-  field: string,
-): Verdict[] {
+interface NamedRows {
+  results: readonly unknown[];
+  keys: readonly string[];
+  /** The key of a row by the text that it was sent under. */
+  names: ReadonlyMap<string, string>;
+  settings: RowResults;
+}
+
+function byIdentifier({ results, keys, names, settings }: NamedRows, field: string): Verdict[] {
   const verdicts = new Map<string, Verdict>();
   for (const result of results) {
-    const key = keyOf(own(result, field));
-    if (key === null) continue;
+    const name = keyOf(own(result, field));
+    if (name === null) continue;
+    const key = names.get(name) ?? name;
     // Who is spoken of twice, and once badly, was not taken.
     verdicts.set(key, verdicts.get(key) ?? verdictOf(result, settings));
   }
   return keys.map((key) =>
     verdicts.has(key) ? (verdicts.get(key) ?? null) : "the answer does not name this row",
+  );
+}
+
+/** What rows are called in a body that holds them as records, one for each key; else nothing. */
+function namesIn(body: Uint8Array, keys: readonly string[]): ReadonlyMap<string, string> {
+  let sent: unknown;
+  try {
+    sent = JSON.parse(Buffer.from(body).toString("utf8"));
+  } catch {
+    return new Map();
+  }
+  const records: unknown[] = [own(sent, "data") ?? sent].flat();
+  if (records.length !== keys.length) return new Map();
+  return new Map(
+    keys.flatMap((key, place) => {
+      const name = keyOf(own(records[place], KEY_FIELD));
+      return name === null ? [] : [[name, key]];
+    }),
   );
 }
 

@@ -1,10 +1,9 @@
 /** What an answer, or none, means for the batch that was sent: the same for every kind that speaks HTTP. */
 
-import type { RowResults } from "../domain/httpRequestDestination.ts";
 import { parseRetryAfter } from "../domain/retryPolicy.ts";
 import type { SendResult, TestResult } from "./destination.ts";
 import type { HttpResult } from "./httpPost.ts";
-import { rowErrorsOf } from "./rowResults.ts";
+import { type AnsweredRows, rowErrorsOf } from "./rowResults.ts";
 
 /** So many characters of an answer stand in a row's status message. Source: ours; behaviour.md 12.5. */
 const MESSAGE_CHARACTERS = 500;
@@ -17,10 +16,7 @@ function single(value: string | string[] | undefined): string | null {
 /**
  * What came of a batch. Source: behaviour.md 5.8 and 12.2. With `rows`, an answer of 2xx is read row by row.
  */
-export function judge(
-  result: HttpResult,
-  rows?: { settings: RowResults; keys: readonly string[] },
-): SendResult {
+export function judge(result: HttpResult, rows?: AnsweredRows): SendResult {
   const { startedAt, durationMs, exchange } = result;
   const timing = { startedAt, durationMs, exchange };
   if (result.kind === "failed") {
@@ -38,7 +34,7 @@ export function judge(
   const { httpStatus } = result;
   if (httpStatus >= 200 && httpStatus < 300) {
     if (rows === undefined) return { kind: "accepted", httpStatus, ...timing };
-    const rowErrors = rowErrorsOf(result.body, rows.keys, rows.settings);
+    const rowErrors = rowErrorsOf(result.body, rows);
     return { kind: "accepted", httpStatus, rowErrors, ...timing };
   }
   const error = `HTTP ${httpStatus}`;

@@ -78,7 +78,7 @@ export function createWebhookSender({
       timeoutMs: timeoutSeconds * 1000,
       wholeBodyBytes: rowResults === undefined ? undefined : MAX_RESULTS_BYTES,
     });
-    return judge(answer, rowResults === undefined ? undefined : { settings: rowResults, keys });
+    return judge(answer, rowResults === undefined ? undefined : { settings: rowResults, keys, sent: body });
   }
 
   async function testConnection(destination: WebhookDestination, signal?: AbortSignal): Promise<TestResult> {

@@ -112,6 +112,8 @@ export interface Source {
   type: "postgres";
   /** postgres:// address with its password, decrypted: never logged, never in an event or an error. */
   url: string;
+  /** Schema of the source in which the states of its syncs stand; null or left out: they stand in our Postgres. */
+  stateSchema?: string | null;
 }
 
 /** What a sync reads: one SELECT, or a table or view. */

@@ -28,7 +28,10 @@ const alertBase = {
 };
 /** A number, or the same as a text of digits. Source: docs; behaviour.md 7.2. */
 const numeric = (schema: z.ZodNumber) =>
-  z.union([schema, z.string().regex(/^\d+$/).transform(Number).pipe(schema)]);
+  z.union([
+    schema,
+    z.string().regex(/^\d+$/, { error: "Write a whole number." }).transform(Number).pipe(schema),
+  ]);
 const percent = numeric(z.int().min(0).max(100));
 const none = z.null().default(null);
 

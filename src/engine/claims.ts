@@ -10,9 +10,9 @@ export interface Trigger {
   syncId: number;
   /**
    * While a run is under way: `refuse` it, note it as a `skipped` run, let one run `wait` for the end, or `drop` it
-   * without a trace. `refuse` when left out.
+   * without a trace. `wait_alone` waits unless another run does already. `refuse` when left out.
    */
-  onBusy?: "refuse" | "skip" | "wait" | "drop";
+  onBusy?: "refuse" | "skip" | "wait" | "wait_alone" | "drop";
 }
 
 /**
@@ -90,7 +90,9 @@ async function answerBusy(
     case "skip":
       return answerOf(await newRun(tx, trigger, running), running, false);
     case "wait":
+    case "wait_alone":
       if (waiting !== null) {
+        if (trigger.onBusy === "wait_alone") return { kind: "busy", runId: waiting };
         await remember(tx, trigger, { runId: waiting, skippedFor: null });
         return { kind: "accepted", runId: waiting, duplicate: true };
       }

@@ -3,9 +3,8 @@ import type pg from "pg";
 import { KEY_FIELD } from "../domain/configuration.ts";
 import type { Cutter, PlannedRow } from "./batchCutter.ts";
 import type { BatchWriter } from "./batchWriter.ts";
-import { IS_GONE } from "./diff.ts";
+import { IS_GONE } from "./diffKinds.ts";
 import { type InvalidRow, recordInvalidRows } from "./invalidRows.ts";
-import { stateTable } from "./scratch.ts";
 
 /** Rows of one fetch: as many as make about two megabytes, going by the fetch before. */
 const FETCH_BYTES = 2 << 20;
@@ -16,7 +15,8 @@ const NO_HASH = Buffer.alloc(0);
 
 /** What deletes are made of. */
 export interface DeletesToPlan {
-  syncId: number;
+  /** What to select their last accepted records from: (key, record). */
+  goneRecords: string;
   runId: number;
   /** See CompiledSync. */
   keyJsonSql(key: string): string;
@@ -35,13 +35,11 @@ export async function writeDeletes(
   client: pg.PoolClient,
   deletes: DeletesToPlan,
 ): Promise<{ rows: number; invalids: number }> {
-  const { syncId, runId, sendsRecord, cutter, writer, signal } = deletes;
+  const { goneRecords, runId, sendsRecord, cutter, writer, signal } = deletes;
   const json = await keyJson(client, deletes);
   const bare = `'{"${KEY_FIELD}":' || ${json} || '}'`;
   // Accepted while the option was off, a row has no record and travels with its key alone.
-  const [record, join] = sendsRecord
-    ? ["t.record", `JOIN ${stateTable(syncId)} t USING (key)`]
-    : ["NULL", ""];
+  const [record, join] = sendsRecord ? ["t.record", `JOIN ${goneRecords} t USING (key)`] : ["NULL", ""];
   // The second pass may have switched off what a look at every key needs.
   await client.query("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on");
   await client.query(

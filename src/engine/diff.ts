@@ -1,6 +1,8 @@
 /** Compares a snapshot with what was accepted before, in SQL: which keys to send, and which rows to set aside. */
 import type pg from "pg";
 import { Unavailable } from "../domain/errors.ts";
+import { type Compared, IS_DIFFERENT, setAsideSql } from "./advancedDiff.ts";
+import { CHANGED, GONE, NEW, NULL_KEY } from "./diffKinds.ts";
 import type { OperationRules } from "./operations.ts";
 import { MAX_KEY_BYTES, stageTable, stateTable } from "./scratch.ts";
 import type { TakenSnapshot } from "./snapshot.ts";
@@ -43,15 +45,6 @@ export interface Diff {
   /** Keys in the state; 0 where nobody needs to know. */
   remembered: number;
 }
-
-// What became of a row of the snapshot or of the state.
-const NULL_KEY = 0;
-const NEW = 1;
-const CHANGED = 2;
-const GONE = 3;
-
-/** Condition, in egret_diff, of the keys that left the source. */
-export const IS_GONE = `kind = ${GONE}`;
 
 /** No row is sent. */
 export const NOTHING: Selection = { mode: "only", count: 0, keys: [] };
@@ -113,10 +106,15 @@ async function countAll(
  * rows that met a key of the state are as many as the keys that were met, then no key was met twice.
  */
 async function findInvalid(client: pg.PoolClient, from: string): Promise<void> {
-  await client.query(`
-    CREATE TEMPORARY TABLE egret_invalid ON COMMIT DROP AS
-    SELECT key, count(*) AS rows FROM ${from} WHERE key IS NOT NULL
-    GROUP BY key HAVING count(*) > 1 OR octet_length(key) > ${MAX_KEY_BYTES}`);
+  await listInvalid(
+    client,
+    `SELECT key, count(*) AS rows FROM ${from} WHERE key IS NOT NULL
+     GROUP BY key HAVING count(*) > 1 OR octet_length(key) > ${MAX_KEY_BYTES}`,
+  );
+}
+
+async function listInvalid(client: pg.PoolClient, rowsSql: string): Promise<void> {
+  await client.query(`CREATE TEMPORARY TABLE egret_invalid ON COMMIT DROP AS ${rowsSql}`);
   await client.query("ANALYZE egret_invalid");
 }
 
@@ -165,17 +163,11 @@ function checkWhole(staged: number, { taken, runId }: DiffRequest): void {
  * @throws Unavailable when the snapshot is no longer whole, as after a crash of our Postgres: take it again.
  */
 export async function diffSnapshot(client: pg.PoolClient, request: DiffRequest): Promise<Diff> {
-  const { runId, syncId, fullSync, rules, inMemory, taken } = request;
+  const { runId, fullSync, rules, inMemory, taken } = request;
   if (taken.timestamps !== null) return diffWindow(client, request, taken.timestamps.window);
-  const [stage, state] = [stageTable(runId), stateTable(syncId)];
-  const findsGone = rules.gone !== "keep";
-  const count = fullSync ? countAll : compare;
-  const counts = await count(client, stage, state, findsGone);
-  checkWhole(counts.staged, request);
-  const met = counts.staged - counts.nullKeys - counts.added;
-  const isGrouped = fullSync || met > counts.remembered - counts.gone;
-  if (isGrouped) await client.query(`ANALYZE ${stage}`);
-  await findInvalid(client, isGrouped ? stage : `(SELECT key FROM egret_diff WHERE kind = ${NEW}) n`);
+  const counts = await (taken.compared === null
+    ? compareHere(client, request)
+    : adoptComparison(client, request, taken.compared));
   const invalids = await recordInvalid(client, runId, counts.nullKeys);
   const kinds = rules.sendsChanged ? `${NEW}, ${CHANGED}` : `${NEW}`;
   const keysSql = fullSync
@@ -185,6 +177,38 @@ export async function diffSnapshot(client: pg.PoolClient, request: DiffRequest):
   const listed = await list(client, keysSql, inMemory);
   const { gone, remembered } = counts;
   return { selection: { mode: fullSync ? "allBut" : "only", ...listed }, invalids, gone, remembered };
+}
+
+/** Fills egret_diff and egret_invalid from the snapshot in our Postgres. */
+async function compareHere(client: pg.PoolClient, request: DiffRequest): Promise<Counts> {
+  const { runId, syncId, fullSync, rules } = request;
+  const [stage, state] = [stageTable(runId), stateTable(syncId)];
+  const count = fullSync ? countAll : compare;
+  const counts = await count(client, stage, state, rules.gone !== "keep");
+  checkWhole(counts.staged, request);
+  const met = counts.staged - counts.nullKeys - counts.added;
+  const isGrouped = fullSync || met > counts.remembered - counts.gone;
+  if (isGrouped) await client.query(`ANALYZE ${stage}`);
+  await findInvalid(client, isGrouped ? stage : `(SELECT key FROM egret_diff WHERE kind = ${NEW}) n`);
+  return counts;
+}
+
+/** Fills them from what the source found different. */
+async function adoptComparison(
+  client: pg.PoolClient,
+  request: DiffRequest,
+  compared: Compared,
+): Promise<Counts> {
+  const stage = stageTable(request.runId);
+  const { rows } = await client.query<{ there: boolean }>(`SELECT EXISTS (SELECT FROM ${stage}) AS there`);
+  // It is never empty: it has the number of keys in the state.
+  checkWhole(rows[0]?.there === true ? compared.staged : -1, request);
+  await client.query(
+    `CREATE TEMPORARY TABLE egret_diff ON COMMIT DROP AS SELECT key, kind FROM ${stage} WHERE ${IS_DIFFERENT}`,
+  );
+  await client.query("ANALYZE egret_diff");
+  await listInvalid(client, setAsideSql(stage, compared));
+  return compared;
 }
 
 /** Rows of a window are all sent but for those set aside, and those that a run which then failed had sent already. */

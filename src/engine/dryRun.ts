@@ -2,6 +2,8 @@
 import type pg from "pg";
 import type { Operation } from "../domain/configuration.ts";
 import type { DryReport } from "../domain/trial.ts";
+import { type Compared, countAdded } from "./advancedDiff.ts";
+import { NEW } from "./diffKinds.ts";
 import { deleteGuard } from "./fuses.ts";
 import { makePlan, type Plan, type PlanRequest } from "./plan.ts";
 import { MAX_KEY_BYTES, stageTable, stateTable } from "./scratch.ts";
@@ -42,14 +44,21 @@ export async function dryRun(request: PlanRequest): Promise<DryRun> {
 }
 
 async function tryPlan(client: pg.PoolClient, request: PlanRequest): Promise<DryRun> {
-  const { sync, runId, mode } = request;
+  const { sync, runId, mode, taken } = request;
+  const { compared } = taken;
   const shadow = { ...sync, id: SHADOWS + runId };
-  const hasState = await copyState(client, { ...request, shadowId: shadow.id });
-  const added = await countNew(client, runId, hasState ? shadow.id : null);
-  const remembered = hasState ? await countRows(client, stateTable(shadow.id)) : 0;
+  const hasState = compared === null && (await copyState(client, { ...request, shadowId: shadow.id }));
+  const added =
+    compared === null
+      ? await countNew(client, runId, hasState ? shadow.id : null)
+      : await countAdded(client, runId, compared);
+  const remembered = compared?.remembered ?? (hasState ? await countRows(client, stateTable(shadow.id)) : 0);
   // The fuse is asked afterwards, so that its verdict comes with the figures.
   const plan = await makePlan(client, { ...request, sync: shadow, allowDeletes: true, isDiscarded: true });
-  const unmade = await countUnmade(client, runId, hasState ? stateTable(shadow.id) : null);
+  const unmade =
+    compared === null
+      ? await countUnmade(client, runId, hasState ? stateTable(shadow.id) : null)
+      : await countUnmadeThere(client, runId, compared);
   const expected = expectedOf(sync.operation, plan, Math.max(0, added - unmade));
   const isAgain = (request.fullSync || mode.fullSync) && remembered > 0;
   const guard =
@@ -110,6 +119,16 @@ async function countUnmade(client: pg.PoolClient, runId: number, state: string |
     client,
     `egret.invalid_rows r WHERE run_id = ${runId} AND status = 'INVALID' AND char_length(identifier) < 200 ${known}`,
   );
+}
+
+/** The same where the source compared: of a full run, which of them are new is known only if all are. */
+async function countUnmadeThere(
+  client: pg.PoolClient,
+  runId: number,
+  { fullSync, remembered }: Compared,
+): Promise<number> {
+  if (fullSync) return remembered > 0 ? 0 : countUnmade(client, runId, null);
+  return countUnmade(client, runId, `(SELECT key FROM egret_diff WHERE kind <> ${NEW})`);
 }
 
 async function countRows(client: pg.PoolClient, from: string): Promise<number> {

@@ -3,9 +3,11 @@ import type pg from "pg";
 import type { Sync } from "../domain/configuration.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import { type CompiledSync, type SourceSnapshot } from "../sources/source.ts";
+import { compareInSource } from "./advancedDiff.ts";
+import { plannedJournal } from "./advancedJournal.ts";
 import { BatchWriter } from "./batchWriter.ts";
 import { writeDeletes } from "./deletes.ts";
-import { type Diff, diffSnapshot, type InMemoryLimit, IS_GONE, NOTHING, type Selection } from "./diff.ts";
+import { type Diff, diffSnapshot, type InMemoryLimit, NOTHING, type Selection } from "./diff.ts";
 import { deleteGuard } from "./fuses.ts";
 import { type InvalidRow, recordInvalidRows, recordOf } from "./invalidRows.ts";
 import { OPERATION_RULES } from "./operations.ts";
@@ -13,7 +15,9 @@ import { type CutKind, openCutter } from "./requestCutter.ts";
 import { filterFor, rowChunks } from "./rowChunks.ts";
 import { MAX_KEY_BYTES, stageTable, stateTable } from "./scratch.ts";
 import type { TakenSnapshot } from "./snapshot.ts";
-import { beginAnew, claimState, prepareState, type RunMode } from "./syncState.ts";
+import type { PlannedState } from "./stateHome.ts";
+import { tableState } from "./stateHomeTable.ts";
+import { beginAnew, claimState, type RunMode } from "./syncState.ts";
 import { inTransaction } from "./transaction.ts";
 import { retryLater } from "./windows.ts";
 
@@ -77,12 +81,16 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
 }
 
 /** The plan, made in a transaction of the caller's: what becomes of that becomes of the plan. */
-export async function makePlan(client: pg.PoolClient, request: PlanRequest): Promise<Plan> {
-  const { runId, sync, taken, mode, compiled } = request;
-  await prepare(client, request);
+export async function makePlan(client: pg.PoolClient, asked: PlanRequest): Promise<Plan> {
+  const { runId, sync, mode, compiled } = asked;
+  await prepare(client, asked);
   const existing = await findPlan(client, runId);
   if (existing !== null) return existing;
-  if (mode.beginsAnew) await beginAnew(client, sync.id);
+  const request = await compareAsAsked(client, asked);
+  const { taken } = request;
+  const state = stateOf(request);
+  await state.prepare(client, { keepsRecords: keepsRecords(sync) });
+  if (mode.beginsAnew) await beginAnew(client, sync.id, state);
   const rules = OPERATION_RULES[sync.operation];
   const diff = await diffSnapshot(client, {
     syncId: sync.id,
@@ -99,7 +107,7 @@ export async function makePlan(client: pg.PoolClient, request: PlanRequest): Pro
     : null;
   if (refusal !== null) throw refusal;
   // While the state is empty it stands for any mapping: from now on for this one, so that a first run that fails goes on.
-  await claimState(client, sync.id, compiled, { onlyEmpty: true });
+  if (await state.isEmpty(client)) await claimState(client, sync.id, compiled);
   if (taken.isRehash) await rehash(client, request);
   const isSkipped = mode.beginsAnew && sync.options.historical_sync_operation === "skip_current_records";
   if (isSkipped && taken.timestamps === null) await remember(client, request);
@@ -138,14 +146,30 @@ async function insertPlan(
   );
 }
 
-async function prepare(client: pg.PoolClient, { runId, sync }: PlanRequest): Promise<void> {
+async function prepare(client: pg.PoolClient, { runId }: PlanRequest): Promise<void> {
   await client.query(
     `SET LOCAL lock_timeout = '30s'; SET LOCAL work_mem = '256MB'; SET LOCAL jit = off;
      SET LOCAL maintenance_work_mem = '256MB'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'`,
   );
   // Two workers that hold the same run for a moment take turns here; the second then meets the first one's plan.
   await client.query("SELECT pg_advisory_xact_lock(hashtextextended('egret plan ' || $1::text, 0))", [runId]);
-  await prepareState(client, sync.id, { keepsRecords: keepsRecords(sync) });
+}
+
+function stateOf({ sync, runId, taken }: PlanRequest): PlannedState {
+  return taken.compared === null
+    ? tableState(sync.id)
+    : plannedJournal({ syncId: sync.id, runId }, taken.compared);
+}
+
+/** A comparison in the source is made for a full run, or for one that is not: asked otherwise, it is made again. */
+async function compareAsAsked(client: pg.PoolClient, request: PlanRequest): Promise<PlanRequest> {
+  const { taken, mode } = request;
+  const fullSync = request.fullSync || mode.fullSync;
+  if (taken.compared === null || taken.compared.fullSync === fullSync) return request;
+  await client.query(`DROP TABLE ${stageTable(request.runId)}`);
+  const wanted = { ...request, mode: { ...mode, fullSync }, home: taken.compared.home };
+  const compared = await compareInSource(client, wanted);
+  return { ...request, taken: { ...taken, stagedRows: compared.staged, compared } };
 }
 
 function keepsRecords({ operation, options }: Sync): boolean {
@@ -158,7 +182,7 @@ async function rehash(client: pg.PoolClient, { sync, runId, compiled }: PlanRequ
     `UPDATE ${stateTable(sync.id)} t SET hash = s.next FROM ${stageTable(runId)} s
      WHERE s.key = t.key AND s.hash = t.hash`,
   );
-  await claimState(client, sync.id, compiled, { onlyEmpty: false });
+  await claimState(client, sync.id, compiled);
 }
 
 /** Takes every key that is there for sent, also those that several rows have. */
@@ -175,6 +199,8 @@ function recordsSql({ compiled, taken, runId, runAt }: PlanRequest, selection: S
   const run = { runId, startedAt: runAt };
   const window = taken.timestamps?.window ?? null;
   if (window !== null && compiled.windows !== null) return compiled.windows.recordsSql(window, run);
+  if (selection.mode === "only" && selection.keys === null && taken.compared !== null)
+    return compiled.changedSql(taken.compared.home.table, run);
   return compiled.recordsSql(selection.mode === "only" ? selection.keys : null, run);
 }
 
@@ -211,15 +237,13 @@ async function writeBatches(
   cutter.flush();
   await writer.flush();
   if (rules.gone === "forget" && gone > 0) {
-    await client.query(
-      `DELETE FROM ${stateTable(sync.id)} t USING egret_diff d WHERE ${IS_GONE} AND d.key = t.key`,
-    );
+    await stateOf(request).forgetGone(client);
   }
   if (rules.gone !== "delete" || gone === 0) return { rows, deletes: 0, invalids, batches: cutter.lastNo };
   const deleting = cutterOf({ operation: "delete", after: cutter.lastNo, forgets: true });
   const deletes = await writeDeletes(client, {
-    syncId: sync.id,
     runId,
+    goneRecords: stateOf(request).goneRecords,
     keyJsonSql: compiled.keyJsonSql,
     sendsRecord: keepsRecords(sync),
     cutter: deleting,

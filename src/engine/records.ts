@@ -59,7 +59,7 @@ type Place = { invalidId: number } | { batchNo: number; index: number };
 /** Batches read at once at first; later as many as make about so many bytes, going by those before. */
 const FIRST_BATCHES = 4;
 const MOST_BATCHES = 2_000;
-const READ_BYTES = 8 << 20;
+const READ_BYTES = 2 << 20;
 const INVALID_ROWS = 2_000;
 /** What egret.invalid_rows keeps of a key, characters. */
 const KEPT_KEY = 200;
@@ -155,11 +155,12 @@ async function* sentRecords(
   for (let next = from.batchNo; ; ) {
     const batches = await batchesFrom(db, filter, { batchNo: next, limit });
     const startedAt = await firstAttempts(db, runId, batches);
-    for (const batch of batches) {
+    const found = batches.flatMap((batch) => {
       const rows = rowsOf(batch, filter, startedAt.get(nameOf(batch)) ?? null);
       const wanted = batch.batch_no === from.batchNo ? rows.filter(isBehind(from.index)) : rows;
-      if (wanted.length > 0) yield wanted.map(({ record }) => record);
-    }
+      return wanted.map(({ record }) => record);
+    });
+    if (found.length > 0) yield found;
     if (batches.length < limit) return;
     next = (batches.at(-1)?.batch_no ?? next) + 1;
     const bytes = batches.reduce((sum, batch) => sum + sizeOf(batch), 0);
@@ -218,11 +219,7 @@ async function firstAttempts(
     .where("run_id", "=", runId)
     .where("target_kind", "=", "destination")
     .where("target_id", "in", [...new Set(batches.map((batch) => batch.destination_id))])
-    .where(
-      "delivery_id",
-      "in",
-      batches.map((batch) => `${runId}-${nameOf(batch)}`),
-    )
+    .where(sql<boolean>`delivery_id = any (${batches.map((batch) => `${runId}-${nameOf(batch)}`)}::text[])`)
     .groupBy("delivery_id")
     .execute();
   return new Map(

@@ -1,10 +1,12 @@
 /** Reads batches to send and writes down what became of them; state advances in the same transaction, and only by acceptance. */
 import { type Kysely, sql } from "kysely";
-import type pg from "pg";
+import pg from "pg";
 import type { BatchOutcome, Database, OpenDatabase } from "../projections/database.ts";
+import { copyOutRows } from "./copyOutRows.ts";
 import type { CutBody } from "./cutBody.ts";
 import { splitBatch } from "./splitBatch.ts";
-import { acceptRows, BATCH_IN_HAND, type BatchInHand, doubtRows, rejectRows } from "./stateAdvance.ts";
+import { acceptRows, doubtRows, lockJournals, rejectRows } from "./stateAdvance.ts";
+import { BATCH_IN_HAND, type BatchInHand } from "./stateHome.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** One batch as it is sent. */
@@ -42,24 +44,27 @@ export type RunTotals = Record<"open" | Exclude<BatchOutcome, "split">, Total>;
 
 /** One batch of a run by its number, or a half by its name; null when there is none. */
 export async function readBatch(
-  db: Kysely<Database>,
+  pool: pg.Pool,
   runId: number,
   batch: number | string,
 ): Promise<BatchToSend | null> {
-  const row = await db
-    .selectFrom("egret.batches")
-    .select([
-      "batch_no as batchNo",
-      sql<Buffer | null>`case when outcome is null and not withdrawn then body end`.as("body"),
-      "body_sha256 as bodySha256",
-      "records",
-      "outcome",
-      "request",
-    ])
-    .where("run_id", "=", runId)
-    .where(typeof batch === "number" ? "batch_no" : "name", "=", batch)
-    .executeTakeFirst();
-  return row ?? null;
+  const condition = typeof batch === "number" ? `batch_no = ${batch}` : `name = ${pg.escapeLiteral(batch)}`;
+  // Copied out the bytes come as they are; as the value of a query each would come as two digits of text.
+  const [row] = await copyOutRows(
+    pool,
+    `SELECT batch_no, records, body_sha256, outcome, request, CASE WHEN outcome IS NULL AND NOT withdrawn THEN body END
+     FROM egret.batches WHERE run_id = ${runId} AND ${condition}`,
+  );
+  if (row === undefined) return null;
+  const [batchNo, records, bodySha256, outcome, request, body = null] = row;
+  return {
+    batchNo: batchNo?.readInt32BE() ?? 0,
+    records: records?.readInt32BE() ?? 0,
+    bodySha256: bodySha256?.toString("latin1") ?? "",
+    outcome: (outcome?.toString("latin1") ?? null) as BatchOutcome | null,
+    request: request?.toString("utf8") ?? null,
+    body,
+  };
 }
 
 /** Number of a half in its run; null when there is none of that name. */
@@ -99,6 +104,7 @@ export async function settleBatches(
       columns.slice(0, 2),
     );
     if (open.length === 0) return;
+    await lockJournals(client, open);
     await splitRejected(client, open, settlements);
     const outcomes = new Map(settlements.map((each) => [`${each.runId}-${each.batchNo}`, each.outcome]));
     const withOutcome = (outcome: BatchOutcome) =>

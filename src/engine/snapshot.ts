@@ -1,13 +1,12 @@
 /** Copies key and hash of every source row into a scratch table of ours: bytes pass through, rows are never looked at. */
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type pg from "pg";
-import copyStreams from "pg-copy-streams";
 import type { Sync } from "../domain/configuration.ts";
-import { RunFailure, toError } from "../domain/errors.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import type { CompiledSync, SourceSnapshot, Window } from "../sources/source.ts";
+import { type Compared, compareInSource } from "./advancedDiff.ts";
+import type { SourceHome } from "./advancedState.ts";
 import { stageTable } from "./scratch.ts";
+import { fillFrom } from "./stageFill.ts";
 import type { RunMode } from "./syncState.ts";
 import { inTransaction } from "./transaction.ts";
 import { readBounds, retriedKeys } from "./windows.ts";
@@ -17,8 +16,10 @@ export interface SnapshotRequest {
   database: OpenDatabase;
   snapshot: SourceSnapshot;
   compiled: CompiledSync;
-  sync: Pick<Sync, "id" | "options">;
+  sync: Pick<Sync, "id" | "options" | "operation">;
   mode: RunMode;
+  /** Where the state stands in the source, as bringState tells it; null: in our Postgres. */
+  home?: SourceHome | null;
   runId: number;
   /** Told the bytes read so far, often: do little. */
   onProgress?: (bytes: number) => void;
@@ -34,6 +35,8 @@ export interface TakenSnapshot {
   isRehash: boolean;
   /** For a sync that finds new rows by timestamps; `window` is null when this run only looks how far they go. */
   timestamps: { window: Window | null; nextMark: string } | null;
+  /** What a comparison in the source found, whose differences the scratch table then holds; null: nothing was compared yet. */
+  compared: Compared | null;
 }
 
 /** What a scratch table is filled with; without a query it stays empty. */
@@ -41,18 +44,6 @@ interface Reading {
   columns: string;
   definition: string;
   sql: string | null;
-}
-
-function counting(onProgress: (bytes: number) => void): Transform {
-  let bytes = 0;
-  return new Transform({
-    highWaterMark: 1 << 18,
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      onProgress(bytes);
-      done(null, chunk);
-    },
-  });
 }
 
 /**
@@ -67,6 +58,11 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<TakenSnaps
     await client.query(`DROP TABLE IF EXISTS ${stage}`);
     const { windows } = compiled;
     if (windows !== null) return fillWindow(client, request, windows);
+    if (request.home) {
+      const compared = await compareInSource(client, { ...request, home: request.home });
+      const { staged } = compared;
+      return { sourceRecordCount: staged, stagedRows: staged, isRehash: false, timestamps: null, compared };
+    }
     const { previousColumns } = request.mode;
     const rehashSql = previousColumns === null ? null : compiled.rehashSql(previousColumns);
     const rows = await fillStage(
@@ -80,7 +76,13 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<TakenSnaps
             sql: rehashSql,
           },
     );
-    return { sourceRecordCount: rows, stagedRows: rows, isRehash: rehashSql !== null, timestamps: null };
+    return {
+      sourceRecordCount: rows,
+      stagedRows: rows,
+      isRehash: rehashSql !== null,
+      timestamps: null,
+      compared: null,
+    };
   };
   return inTransaction(database.pool, fill, signal);
 }
@@ -102,7 +104,7 @@ async function fillWindow(
     definition: `${KEYS.definition}, place smallint NOT NULL`,
     sql: window === null ? null : windows.keysSql(window),
   });
-  return { sourceRecordCount, stagedRows, isRehash: false, timestamps: { window, nextMark } };
+  return { sourceRecordCount, stagedRows, isRehash: false, timestamps: { window, nextMark }, compared: null };
 }
 
 /** Makes the scratch table and copies what a query gives into it; returns the rows. */
@@ -114,28 +116,5 @@ async function fillStage(
   const stage = stageTable(runId);
   await client.query(`CREATE UNLOGGED TABLE ${stage} (${definition})`);
   if (sql === null) return 0;
-  const source = await snapshot.copyOut(sql);
-  // FREEZE: the table is new, so rows are written once and never visited again to mark them as committed.
-  const target = client.query(
-    copyStreams.from(`COPY ${stage} (${columns}) FROM STDIN (FORMAT binary, FREEZE)`),
-  );
-  try {
-    await (onProgress === undefined
-      ? pipeline(source, target, { signal })
-      : pipeline(source, counting(onProgress), target, { signal }));
-  } catch (thrown) {
-    throw refusedBytes(thrown) ?? thrown;
-  }
-  return target.rowCount;
-}
-
-/** Our Postgres takes UTF-8 only; a source that checks no encoding (SQL_ASCII) can send other bytes. */
-function refusedBytes(thrown: unknown): RunFailure | null {
-  const code = (toError(thrown) as { code?: string }).code ?? "";
-  if (!code.startsWith("22")) return null;
-  return new RunFailure(
-    "SOURCE_QUERY_FAILED",
-    `The source sent a sync key that is no valid UTF-8 text (SQLSTATE ${code})`,
-    "Convert the key column in the model",
-  );
+  return fillFrom(client, { snapshot, sql, into: `${stage} (${columns})`, isNew: true, onProgress, signal });
 }

@@ -5,9 +5,10 @@ import type { Sync } from "../domain/configuration.ts";
 import { RunFailure } from "../domain/errors.ts";
 import type { Database } from "../projections/database.ts";
 import type { CompiledSync } from "../sources/source.ts";
+import { lookAtState } from "./advancedState.ts";
 import { type FullSyncReason, isRestart, mappingReasons, parseFingerprint } from "./fullSync.ts";
 import { OPERATION_RULES } from "./operations.ts";
-import { stateTable } from "./scratch.ts";
+import type { PlannedState } from "./stateHome.ts";
 
 /** How a run goes on from what was accepted before. */
 export interface RunMode {
@@ -22,16 +23,8 @@ export interface RunMode {
   mark: string | null;
   /** Whether the state was made by key and is from now on read by timestamps: what it holds counts as sent. */
   adoptsState: boolean;
-}
-
-async function hasRows(db: Kysely<Database>, syncId: number): Promise<boolean | null> {
-  const name = stateTable(syncId);
-  const { rows } = await sql<{ there: boolean }>`select to_regclass(${name}) is not null as there`.execute(
-    db,
-  );
-  if (rows[0]?.there !== true) return null;
-  const found = await sql<{ any: boolean }>`select exists (select from ${sql.raw(name)}) as any`.execute(db);
-  return found.rows[0]?.any === true;
+  /** Why the state in the source cannot be gone on from; null when it can, and when there is none. */
+  lost: string | null;
 }
 
 /**
@@ -40,7 +33,7 @@ async function hasRows(db: Kysely<Database>, syncId: number): Promise<boolean | 
  */
 export async function resolveRun(
   db: Kysely<Database>,
-  sync: Pick<Sync, "id" | "name" | "operation">,
+  sync: Pick<Sync, "id" | "name" | "operation" | "source">,
   compiled: CompiledSync,
   force: boolean,
 ): Promise<RunMode> {
@@ -58,7 +51,7 @@ export async function resolveRun(
     .where("sync_id", "=", sync.id)
     .executeTakeFirst();
   const stored = state?.fingerprint ?? null;
-  const rows = await hasRows(db, sync.id);
+  const { rows, lost } = await lookAtState(db, sync);
   const mode: RunMode = {
     fullSync: false,
     reasons: [],
@@ -66,6 +59,7 @@ export async function resolveRun(
     previousColumns: null,
     mark: null,
     adoptsState: false,
+    lost,
   };
   // A first run that failed before anything was accepted leaves nothing to compare with.
   const isFirst = stored === null || (rows === false && (state?.committed_run_id ?? null) === null);
@@ -95,29 +89,9 @@ export async function resolveRun(
   return mode;
 }
 
-/** Makes the sync's state table as this run needs it; called inside the plan's transaction. */
-export async function prepareState(
-  client: pg.PoolClient,
-  syncId: number,
-  { keepsRecords }: { keepsRecords: boolean },
-): Promise<void> {
-  const state = stateTable(syncId);
-  // Room on each page lets a changed hash be updated in place, without touching the index.
-  await client.query(`CREATE TABLE IF NOT EXISTS ${state}
-    (key text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL) WITH (fillfactor = 90)`);
-  const { rowCount } = await client.query(
-    "SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = 'record' AND NOT attisdropped",
-    [state],
-  );
-  const hasRecords = (rowCount ?? 0) > 0;
-  if (keepsRecords && !hasRecords) await client.query(`ALTER TABLE ${state} ADD COLUMN record text`);
-  // Kept on without being renewed, records would be old ones when the option is switched on again.
-  if (!keepsRecords && hasRecords) await client.query(`ALTER TABLE ${state} DROP COLUMN record`);
-}
-
 /** Empties what was remembered for a destination, or under a key, that it says nothing about any more. */
-export async function beginAnew(client: pg.PoolClient, syncId: number): Promise<void> {
-  await client.query(`TRUNCATE ${stateTable(syncId)}`);
+export async function beginAnew(client: pg.PoolClient, syncId: number, state: PlannedState): Promise<void> {
+  await state.clear(client);
   await client.query("DELETE FROM egret.retry_keys WHERE sync_id = $1", [syncId]);
   await client.query(
     "UPDATE egret.sync_states SET high_water_mark = NULL, committed_run_id = NULL WHERE sync_id = $1",
@@ -130,11 +104,9 @@ export async function claimState(
   client: pg.PoolClient,
   syncId: number,
   { fingerprint }: CompiledSync,
-  { onlyEmpty }: { onlyEmpty: boolean },
 ): Promise<void> {
-  const condition = onlyEmpty ? `WHERE NOT EXISTS (SELECT FROM ${stateTable(syncId)})` : "";
   await client.query(
-    `INSERT INTO egret.sync_states (sync_id, fingerprint) SELECT $1, $2 ${condition}
+    `INSERT INTO egret.sync_states (sync_id, fingerprint) VALUES ($1, $2)
      ON CONFLICT (sync_id) DO UPDATE SET fingerprint = excluded.fingerprint`,
     [syncId, JSON.stringify(fingerprint)],
   );

@@ -1,7 +1,7 @@
 /** What dbt Cloud says when a run of a job has completed, as far as it starts a sync. */
 import { z } from "zod";
 
-/** Source: dbt Cloud's public webhook payload; whatever else stands in it is not looked at. */
+/** Source: the example of a completed run at docs.getdbt.com/docs/deploy/webhooks; what else stands in it is not looked at. */
 const noticeSchema = z.object({
   eventId: z.string().max(200).optional(),
   eventType: z.literal("job.run.completed"),

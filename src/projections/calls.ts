@@ -78,8 +78,8 @@ export async function latestCalls(db: Kysely<Database>, wanted: WantedCalls): Pr
     // A call began before its chunk was closed: what is older than this chunk is older than all that were found.
     const last = newest[limit - 1];
     if (last !== undefined && keptAt.getTime() < last.line[3]) break;
-    const calls = lines.flatMap((text) => callIn(text, targets) ?? []);
-    const ids = runId === undefined ? await runs.among(calls) : new Set([runId]);
+    const calls = lines.flatMap((text) => callIn(text, targets, runId) ?? []);
+    const ids = await runs.among(calls);
     for (const { runId: id, batch, text } of calls) {
       if (!ids.has(id)) continue;
       const line = JSON.parse(text) as ExchangeLine;
@@ -149,10 +149,12 @@ async function* newestChunks(
 function callIn(
   text: string,
   targets: readonly string[],
+  wantedRun: number | undefined,
 ): { runId: number; batch: string; text: string } | null {
-  const [, target, runId, batch] = BEGINNING.exec(text) ?? [];
+  const [, target, run, batch] = BEGINNING.exec(text) ?? [];
   if (target === undefined || batch === undefined || !targets.includes(target)) return null;
-  return { runId: Number(runId), batch, text };
+  const runId = Number(run);
+  return wantedRun === undefined || runId === wantedRun ? { runId, batch, text } : null;
 }
 
 /** Which runs are the sync's: other syncs may share its destination. */

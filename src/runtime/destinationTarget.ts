@@ -8,11 +8,12 @@ import { type CutBody, cutFor } from "../engine/cutBody.ts";
 import { halfNumber, keepRowErrors, readBatch, readBatchKeys } from "../engine/settle.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { OpenDatabase } from "../projections/database.ts";
-import type { AttemptOutcome, Target } from "./attempt.ts";
+import type { AttemptContext, AttemptOutcome, Target } from "./attempt.ts";
 import type { PendingData } from "./deliveryActor.ts";
 import { LockedOut } from "./lockedOut.ts";
 import { RateLimits } from "./rateLimit.ts";
 import { remember } from "./recent.ts";
+import { RequestSlots } from "./requestSlots.ts";
 import { Settler } from "./settler.ts";
 
 export interface DestinationTargetOptions {
@@ -47,6 +48,7 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   const settler = new Settler(database, connection, { keepsRows: options.keepsRows });
   const limits = new RateLimits();
   const lockedOut = new LockedOut();
+  const slots = new RequestSlots();
 
   /** How a rejected batch is cut in two; undefined when it is not. */
   async function cutOf(pending: PendingData, httpStatus: number | null): Promise<CutBody | undefined> {
@@ -58,13 +60,46 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
     return isSplit ? cutFor(destination) : undefined;
   }
 
+  async function request(
+    destination: Destination,
+    {
+      pending,
+      attempt,
+      context,
+    }: { pending: PendingData; attempt: number; context?: AttemptContext | undefined },
+  ): Promise<AttemptOutcome> {
+    const batch = await readBatch(database.pool, pending.sync_run_id, batchOf(pending));
+    // Without bytes the run has ended and given the batch up; nothing may be sent for it any more.
+    if (batch === null || batch.body === null) return { kind: "dropped", reason: "run_ended" };
+    await waitForTurn(limits, destination);
+    const stored = batch.request === null ? null : (JSON.parse(batch.request) as StoredRequest);
+    context?.sending?.({
+      method: stored?.method ?? destination.settings.method,
+      url: destination.settings.url,
+    });
+    const place = { runId: pending.sync_run_id, batchNo: batch.batchNo };
+    const isByRow = destination.settings.row_results !== undefined;
+    const answer = await sender.sendBatch(destination, {
+      body: batch.body,
+      request: stored,
+      ...(isByRow ? { keys: await readBatchKeys(database.db, place.runId, place.batchNo) } : {}),
+      idempotencyKey: idempotencyKeyOf(pending),
+      traceparent: context?.traceparent,
+    });
+    lockedOut.answered(destination.id, answer.httpStatus);
+    // Before the event that ends the delivery: a crash after that must not make all rows accepted ones.
+    if (answer.kind === "accepted" && answer.rowErrors !== undefined)
+      await keepRowErrors(database.db, place, answer.rowErrors);
+    return outcomeOf(answer, { attempt, random, pause: (ms) => limits.pause(destination.id, ms) });
+  }
+
   return {
     async bounds(targetId) {
       const destination = await recent(targetId);
-      const atOnce = destination?.settings.parallel_requests ?? 1;
+      const attempts = slots.attempts(targetId, destination?.settings.parallel_requests ?? 1);
       return {
-        fewest: atOnce,
-        most: atOnce,
+        fewest: attempts,
+        most: attempts,
         isPaused: destination?.paused === true || limits.pausedMs(targetId) > LONGEST_WAIT_HERE_MS,
         isGone: destination === null,
       };
@@ -72,29 +107,9 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
     async attempt(pending, attempt, context) {
       const destination = await recent(pending.target_id);
       if (destination === null) return { kind: "dropped", reason: "target_deleted" };
-      const batch = await readBatch(database.db, pending.sync_run_id, batchOf(pending));
-      // Without bytes the run has ended and given the batch up; nothing may be sent for it any more.
-      if (batch === null || batch.body === null) return { kind: "dropped", reason: "run_ended" };
-      await waitForTurn(limits, destination);
-      const request = batch.request === null ? null : (JSON.parse(batch.request) as StoredRequest);
-      context?.sending?.({
-        method: request?.method ?? destination.settings.method,
-        url: destination.settings.url,
-      });
-      const place = { runId: pending.sync_run_id, batchNo: batch.batchNo };
-      const isByRow = destination.settings.row_results !== undefined;
-      const answer = await sender.sendBatch(destination, {
-        body: batch.body,
-        request,
-        ...(isByRow ? { keys: await readBatchKeys(database.db, place.runId, place.batchNo) } : {}),
-        idempotencyKey: idempotencyKeyOf(pending),
-        traceparent: context?.traceparent,
-      });
-      lockedOut.answered(destination.id, answer.httpStatus);
-      // Before the event that ends the delivery: a crash after that must not make all rows accepted ones.
-      if (answer.kind === "accepted" && answer.rowErrors !== undefined)
-        await keepRowErrors(database.db, place, answer.rowErrors);
-      return outcomeOf(answer, { attempt, random, pause: (ms) => limits.pause(destination.id, ms) });
+      return slots.take(destination.id, destination.settings.parallel_requests, () =>
+        request(destination, { pending, attempt, context }),
+      );
     },
     async settle({ pending, outcome, httpStatus, statusMessage }) {
       const runId = pending.sync_run_id;

@@ -1,6 +1,7 @@
 /** A dry run in the hands of a worker: what would a run of the sync do now? It sends nothing and changes nothing. */
 import type { Sync } from "../domain/configuration.ts";
 import type { EventData } from "../domain/event.ts";
+import { findState } from "../engine/advancedMove.ts";
 import { compileSync } from "../engine/compileSync.ts";
 import { dryRun } from "../engine/dryRun.ts";
 import { takeSnapshot } from "../engine/snapshot.ts";
@@ -34,6 +35,7 @@ export async function workOutDryRun(work: DryRunWork): Promise<TrialFound> {
   const { database, sync, runId, isFull, teller, signal } = work;
   const compiled = await orAborted(signal, compileSync(sync));
   const mode = await resolveRun(database.db, sync, compiled, isFull);
+  const home = await orAborted(signal, findState({ database, sync, compiled, mode }));
   const opening = postgresSource.openSnapshot(sync.source);
   const snapshot = await orAborted(signal, opening, (late) => late.close());
   // A source that is slow to give its next row is not waited for.
@@ -42,7 +44,17 @@ export async function workOutDryRun(work: DryRunWork): Promise<TrialFound> {
   try {
     const progress = stepProgress(teller, "snapshotting");
     const onProgress = (bytes: number) => progress({ rows_read: Math.round(bytes / ABOUT_BYTES_PER_ROW) });
-    const taken = await takeSnapshot({ database, snapshot, compiled, sync, mode, runId, onProgress, signal });
+    const taken = await takeSnapshot({
+      database,
+      snapshot,
+      compiled,
+      sync,
+      mode,
+      home,
+      runId,
+      onProgress,
+      signal,
+    });
     const telling = stepProgress(teller, "diffing");
     const { plan, report } = await dryRun({
       database,

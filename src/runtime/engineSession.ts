@@ -2,6 +2,8 @@
 import type pg from "pg";
 import type { Sync } from "../domain/configuration.ts";
 import { RunFailure, toError, Unavailable } from "../domain/errors.ts";
+import { bringState } from "../engine/advancedMove.ts";
+import { relayBeforeCommit } from "../engine/advancedRelay.ts";
 import { releaseSync } from "../engine/claims.ts";
 import { compileSync } from "../engine/compileSync.ts";
 import { findPlan, planRun } from "../engine/plan.ts";
@@ -23,6 +25,9 @@ export interface RunEngineOptions {
 
 /** Postgres tells bytes; people want rows. A key with its hash takes about this much in a binary COPY. */
 const ABOUT_BYTES_PER_ROW = 30;
+
+/** A snapshot in which the source compares, too. */
+const COMPARES = { workMemMb: 128 };
 
 /** The engine as the run worker sees it. */
 export function runEngine(options: RunEngineOptions): RunEngine {
@@ -83,6 +88,7 @@ class EngineSession implements RunSession {
   readonly #run: { syncId: number; runId: number };
   readonly #lock: RunLock;
   #sync: Sync | null = null;
+  #isFull = false;
   #compiled: CompiledSync | null = null;
   #taken: { snapshot: SourceSnapshot; taken: TakenSnapshot; mode: RunMode } | null = null;
   /** Whether deletes have to wait for changed rows; null before it is known. */
@@ -98,14 +104,24 @@ class EngineSession implements RunSession {
     const { sync, compiled } = await this.#compile();
     const { db } = this.#options.database;
     const { fullSync, reasons } = await resolveRun(db, sync, compiled, forceFullSync);
+    this.#isFull = fullSync;
     return { destinationId: sync.destination.id, fullSync, reasons };
   }
 
   async snapshot(onProgress: (rows: number) => void, signal?: AbortSignal) {
     const { sync, compiled } = await this.#compile();
     await this.#dropSnapshot();
-    const mode = await resolveRun(this.#options.database.db, sync, compiled, false);
-    const opening = postgresSource.openSnapshot(sync.source);
+    const resolved = await resolveRun(this.#options.database.db, sync, compiled, false);
+    // A comparison in the source is made for what was asked: made otherwise, it would have to be made again.
+    const mode = { ...resolved, fullSync: resolved.fullSync || this.#isFull };
+    const home = await bringState({
+      database: this.#options.database,
+      sync,
+      compiled,
+      mode,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const opening = postgresSource.openSnapshot(sync.source, home === null ? {} : COMPARES);
     const snapshot = await orAborted(signal, opening, (late) => late.close());
     try {
       const taken = await takeSnapshot({
@@ -114,6 +130,7 @@ class EngineSession implements RunSession {
         compiled,
         sync,
         mode,
+        home,
         runId: this.#run.runId,
         onProgress: (bytes) => onProgress(Math.round(bytes / ABOUT_BYTES_PER_ROW)),
         ...(signal === undefined ? {} : { signal }),
@@ -121,6 +138,7 @@ class EngineSession implements RunSession {
       this.#taken = { snapshot, taken, mode };
       return { sourceRecordCount: taken.sourceRecordCount };
     } catch (error) {
+      this.#compiled = null;
       await snapshot.close();
       throw error;
     }
@@ -133,7 +151,11 @@ class EngineSession implements RunSession {
     // Made already, by a worker that died before it could say so: the source need not even be there.
     const existing = await findPlan(this.#options.database.pool, this.#run.runId);
     if (existing !== null) return existing;
-    if (this.#taken === null) await this.snapshot(() => undefined, signal);
+    if (this.#taken === null) {
+      // What broke off is begun anew, and the source may have other columns by now.
+      this.#compiled = null;
+      await this.snapshot(() => undefined, signal);
+    }
     const { sync, compiled } = await this.#compile();
     const taken = this.#taken;
     if (taken === null) throw new Unavailable("the snapshot is gone");
@@ -222,6 +244,8 @@ class EngineSession implements RunSession {
   }
 
   async commit(): Promise<void> {
+    const sync = await this.#options.readSync(this.#run.syncId);
+    if (sync !== null) await relayBeforeCommit(this.#options.database, sync.source, sync.id);
     await commitRun(this.#options.database.db, this.#run.syncId, this.#run.runId);
   }
 

@@ -27,7 +27,7 @@ export interface Loading {
 }
 
 /** Batches that are deliveries at one time: enough to keep every slot of a destination busy. */
-const WINDOW = 32;
+const WINDOW = 64;
 /** Hints can be lost: then the outcomes are read after this time, ms. */
 const RECOUNT_MS = 1_000;
 /** The same for a run that has to stop soon after too much went wrong. */

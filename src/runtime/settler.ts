@@ -1,4 +1,4 @@
-/** Writes the outcomes of batches in groups: whatever ends while one group is being written forms the next. */
+/** Writes the outcomes of batches in groups: whatever ends while all writers are busy forms the next. */
 import { type Settlement, settleBatches } from "../engine/settle.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { OpenDatabase } from "../projections/database.ts";
@@ -12,6 +12,10 @@ interface Waiting {
 
 /** Batches in one transaction at most. */
 const MAX_GROUP = 64;
+/** Transactions at once: with large batches a destination that takes few requests would else wait for one after each. */
+const WRITERS = 3;
+/** Beside a transaction younger than this none begins: small batches are better written together, ms. */
+const YOUNG_MS = 10;
 
 /** Settles batches and tells the workers of their runs. */
 export class Settler {
@@ -19,7 +23,8 @@ export class Settler {
   readonly #connection: LogConnection;
   readonly #options: { keepsRows?: boolean };
   #waiting: Waiting[] = [];
-  #isWriting = false;
+  #writers = 0;
+  #beganMs = 0;
 
   constructor(
     database: OpenDatabase,
@@ -35,14 +40,16 @@ export class Settler {
   settle(settlement: Settlement): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ settlement, resolve, reject });
-      if (!this.#isWriting) void this.#write();
+      const isYoung = performance.now() - this.#beganMs < YOUNG_MS;
+      if (this.#writers === 0 || (this.#writers < WRITERS && !isYoung)) void this.#write();
     });
   }
 
   async #write(): Promise<void> {
-    this.#isWriting = true;
+    this.#writers += 1;
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, MAX_GROUP);
+      this.#beganMs = performance.now();
       const settlements = group.map(({ settlement }) => settlement);
       try {
         await settleBatches(this.#database, settlements, this.#options);
@@ -59,6 +66,6 @@ export class Settler {
         for (const { reject } of group) reject(error);
       }
     }
-    this.#isWriting = false;
+    this.#writers -= 1;
   }
 }

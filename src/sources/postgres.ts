@@ -1,10 +1,10 @@
 /** Postgres as a source: read-only sessions, columns from the server itself, one snapshot per run read by COPY. */
 import { PassThrough, type Readable } from "node:stream";
 import pg from "pg";
-import copyStreams from "pg-copy-streams";
 import type { Source, SyncObject } from "../domain/configuration.ts";
 import { InvalidInput, RunFailure } from "../domain/errors.ts";
 import { compilePostgres, fromClause, withoutSemicolon } from "./postgresCompile.ts";
+import { CopyOut } from "./postgresCopyOut.ts";
 import { errorCode, safeSourceMessage, toSourceFailure } from "./postgresErrors.ts";
 import type { SourceColumn, SourceLimits, SourceReader, SourceSnapshot } from "./source.ts";
 
@@ -12,20 +12,36 @@ const STATEMENT_TIMEOUT_MS = 600_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const CANCEL_TIMEOUT_MS = 2_000;
 
+/** While what was read is being written down the source goes on for so much, bytes: more than one such write. */
+const BUFFER_BYTES = 4 << 20;
+
 /** hash_record_extended came with 14. */
 const OLDEST_SERVER = 140_000;
 
 /** What texts and hashes depend on is pinned, so that a role's own settings never make every row look changed. */
-function sessionSettings(statementTimeoutMs: number): string {
+function sessionSettings(statementTimeoutMs: number, { writes = false, workMemMb }: SessionKind): string {
   return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
     SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C';
     SET statement_timeout = ${Math.round(statementTimeoutMs)}; SET idle_in_transaction_session_timeout = 0;
-    SET lock_timeout = 0; SET jit = off;
-    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`;
+    SET lock_timeout = 0; SET jit = off;${workMemMb === undefined ? "" : ` SET work_mem = '${Math.round(workMemMb)}MB';`}
+    ${writes ? "SET search_path = pg_catalog; SET lock_timeout = '30s'" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}`;
 }
 
-/** A connection in a read-only transaction with one unchanging view. */
-async function openSession(source: Source, limits: SourceLimits): Promise<pg.Client & { backend?: number }> {
+/** What a connection is for; without `writes` it is in a read-only transaction with one unchanging view. */
+interface SessionKind {
+  writes?: boolean;
+  workMemMb?: number | undefined;
+}
+
+/**
+ * A connection, its settings pinned.
+ * @throws RunFailure when the source does not answer.
+ */
+export async function openSession(
+  source: Source,
+  limits: SourceLimits,
+  kind: SessionKind = {},
+): Promise<pg.Client & { backend?: number }> {
   let client: pg.Client & { backend?: number };
   try {
     client = new pg.Client({
@@ -46,7 +62,10 @@ async function openSession(source: Source, limits: SourceLimits): Promise<pg.Cli
   client.on("error", () => undefined);
   try {
     await client.connect();
-    await client.query(sessionSettings(limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS));
+    const { workMemMb } = limits;
+    await client.query(
+      sessionSettings(limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS, { workMemMb, ...kind }),
+    );
     const { rows } = await client.query<{ version: number; backend: number }>(
       "SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend",
     );
@@ -65,7 +84,8 @@ async function openSession(source: Source, limits: SourceLimits): Promise<pg.Cli
   }
 }
 
-async function endQuietly(client: pg.Client): Promise<void> {
+/** Ends a connection, whatever it is doing. Never throws. */
+export async function endQuietly(client: pg.Client): Promise<void> {
   await client.end().catch(() => undefined);
 }
 
@@ -124,6 +144,37 @@ async function checkModel(client: pg.Client, object: SyncObject & { type: "model
   }
 }
 
+/**
+ * What Egret keeps for itself in the source is nothing to be sent.
+ * @throws InvalidInput when the object reads from the bookkeeping schema, be it through a view.
+ */
+async function checkReach(client: pg.Client, source: Source, object: SyncObject): Promise<void> {
+  const schema = source.stateSchema ?? null;
+  if (schema === null) return;
+  const refused = `it reads from schema ${schema}, in which Egret keeps its own state; choose another table, or another \`state_schema\``;
+  const what = object.type === "table" ? `Table ${object.schema}.${object.table}` : `Model ${object.name}`;
+  if (object.type === "table" && object.schema === schema) throw new InvalidInput(`${what}: ${refused}`);
+  await client.query("SAVEPOINT egret_reach");
+  try {
+    const { rows } = await client.query<{ "QUERY PLAN": unknown }>(
+      single(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT * FROM ${fromClause(object)}`),
+    );
+    if (mentionsSchema(rows[0]?.["QUERY PLAN"], schema)) throw new InvalidInput(`${what}: ${refused}`);
+  } catch (error) {
+    if (error instanceof InvalidInput || errorCode(error) === null) throw error;
+    // What is wrong with the query is said by the check that follows.
+  }
+  await client.query("ROLLBACK TO SAVEPOINT egret_reach");
+}
+
+function mentionsSchema(plan: unknown, schema: string): boolean {
+  if (Array.isArray(plan)) return plan.some((each) => mentionsSchema(each, schema));
+  if (typeof plan !== "object" || plan === null) return false;
+  return Object.entries(plan).some(
+    ([name, value]) => (name === "Schema" && value === schema) || mentionsSchema(value, schema),
+  );
+}
+
 async function typeNames(client: pg.Client, fields: readonly pg.FieldDef[]): Promise<SourceColumn[]> {
   const { rows } = await client.query<{ name: string; type: string }>(
     `SELECT name, format_type(oid, nullif(typmod, -1)) AS type
@@ -140,6 +191,7 @@ async function describeObject(
 ): Promise<SourceColumn[]> {
   const client = await openSession(source, limits);
   try {
+    await checkReach(client, source, object);
     if (object.type === "model") await checkModel(client, object);
     const { fields } = await client.query(single(`SELECT * FROM ${fromClause(object)} LIMIT 0`));
     const columns = await typeNames(client, fields);
@@ -168,8 +220,8 @@ async function openSnapshot(source: Source, limits: SourceLimits = {}): Promise<
       } catch (error) {
         throw toSourceFailure(source.name, error);
       }
-      const raw = client.query(copyStreams.to(`COPY (${sql}\n) TO STDOUT (FORMAT binary)`));
-      const out = new PassThrough({ highWaterMark: 1 << 18 });
+      const raw = client.query(new CopyOut(`COPY (${sql}\n) TO STDOUT (FORMAT binary)`));
+      const out = new PassThrough({ highWaterMark: BUFFER_BYTES });
       isCopying = true;
       raw.on("end", () => (isCopying = false));
       raw.on("error", (error) => out.destroy(toSourceFailure(source.name, error)));

@@ -5,7 +5,7 @@ import { RunFailure } from "../domain/errors.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { fieldsOf, keyMapping } from "./postgresFields.ts";
 import { planRecord } from "./postgresRecord.ts";
-import { hashExpression, keyExpression, keyJsonExpression } from "./postgresTypes.ts";
+import { hashExpression, isKeyLiteral, keyExpression, keyJsonExpression } from "./postgresTypes.ts";
 import { type RowSql, windowsOf } from "./postgresWindows.ts";
 import { recordBuilder } from "./recordBuilder.ts";
 import { type CompiledSync, MAX_RAW_BYTES, MAX_RECORD_BYTES, type SourceColumn } from "./source.ts";
@@ -22,10 +22,10 @@ export function withoutSemicolon(query: string): string {
   return query.replace(/[;\s]+$/, "");
 }
 
-/** A text[] literal: quoted elements, backslash and quote escaped, then the whole as a string literal. */
-function textArrayLiteral(values: readonly string[]): string {
+/** An array literal: quoted elements, backslash and quote escaped, then the whole as a string literal. */
+function arrayLiteral(values: readonly string[], type: string): string {
   const elements = values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`);
-  return `${pg.escapeLiteral(`{${elements.join(",")}}`)}::text[]`;
+  return `${pg.escapeLiteral(`{${elements.join(",")}}`)}::${type}[]`;
 }
 
 /** The type of each column by its name; `of` names the field whose template asks for it. */
@@ -53,7 +53,8 @@ export function compilePostgres(sync: Sync, columns: readonly SourceColumn[]): C
   const names = columns.map((column) => column.name);
   const key = keyMapping(sync);
   const keyType = typeOf(key.column);
-  const keySql = keyExpression(`m.${pg.escapeIdentifier(key.column)}`, keyType);
+  const keyColumn = `m.${pg.escapeIdentifier(key.column)}`;
+  const keySql = keyExpression(keyColumn, keyType);
   if (keySql === null) {
     throw new RunFailure(
       "CONFIG_INVALID",
@@ -80,7 +81,10 @@ export function compilePostgres(sync: Sync, columns: readonly SourceColumn[]): C
     from: fromClause(sync.object),
     key: keySql,
     hash: hashOf(hashedColumns),
-    keyIn: (keys) => `${keySql} = ANY (${textArrayLiteral(keys)})`,
+    keyIn: (keys) =>
+      isKeyLiteral(keyType, keys)
+        ? `${keyColumn} = ANY (${arrayLiteral(keys, keyType)})`
+        : `${keySql} = ANY (${arrayLiteral(keys, "text")})`,
     records: (where, run) => {
       const { joins, expression } = plan.sql(run);
       // OFFSET 0 keeps the planner from writing the record's expression, and computing it, twice.
@@ -93,6 +97,11 @@ export function compilePostgres(sync: Sync, columns: readonly SourceColumn[]): C
     fingerprint: fingerprintOf(sync, { key: key.column, columns: hashedColumns, fields }),
     keysSql: `SELECT ${row.key} AS key, ${row.hash} AS hash FROM ${row.from}`,
     recordsSql: (keys, run) => row.records(keys === null ? "true" : row.keyIn(keys), run),
+    changedSql: (table, run) =>
+      row.records(
+        `NOT EXISTS (SELECT FROM ${table} AS t WHERE t.key = (${row.key}) COLLATE "C" AND t.hash = ${row.hash})`,
+        run,
+      ),
     rehashSql: (hashed) =>
       hashed.every((name) => names.includes(name))
         ? `SELECT ${row.key} AS key, ${hashOf(hashed)} AS previous, ${row.hash} AS hash FROM ${row.from}`

@@ -125,9 +125,9 @@ function columnField(mapping: ColumnMapping, maker: FieldMaker): Field {
   maker.typeOf(column);
   const columns = [column];
   const isStamped = areStamped(columns, maker);
-  // Whatever its mapping says, the key travels as `unique_id`, and as its column is. Source: seed; behaviour.md 5.4.
+  // Whatever its mapping says, the key travels as `unique_id`, and not as another type. Source: seed; behaviour.md 5.4.
   if (mapping === maker.key) {
-    const from: RecordField = { kind: "column", name: KEY_FIELD, column, sendsNull: true, type: null };
+    const from: RecordField = { kind: "key", name: KEY_FIELD, column, sendsNull: true, type: null };
     return {
       name: KEY_FIELD,
       order: column,

@@ -3,13 +3,13 @@ import pg from "pg";
 import type { FieldType } from "../domain/fieldTypes.ts";
 import type { TimestampFormat } from "../domain/instantText.ts";
 import type { Template } from "../domain/liquid.ts";
-import { isScalar, valueExpression } from "./postgresTypes.ts";
+import { isScalar, keyValueExpression, valueExpression } from "./postgresTypes.ts";
 import { type Input, type MadeField, type Recipe, SEPARATOR } from "./recordBuilder.ts";
 import type { RunFacts } from "./source.ts";
 
-/** A field of the record and where its value comes from. */
+/** A field of the record and where its value comes from; `key` is the column of the sync key, never null. */
 export type RecordField = { name: string } & (
-  | { kind: "column"; column: string; sendsNull: boolean; type: FieldType | null }
+  | { kind: "column" | "key"; column: string; sendsNull: boolean; type: FieldType | null }
   | { kind: "literal"; json: (run: RunFacts) => string }
   | { kind: "template"; template: Template; type: FieldType | null }
 );
@@ -154,12 +154,13 @@ class Joins {
 
   #value(field: RecordField): string {
     if (field.kind === "column") return this.#columnValue(field.column);
+    if (field.kind === "key") return this.#columnValue(field.column, keyValueExpression);
     return field.kind === "literal" ? `${pg.escapeLiteral(field.json(this.#run))}::json` : "NULL";
   }
 
-  #columnValue(column: string): string {
+  #columnValue(column: string, expression = valueExpression): string {
     const { typeOf, format } = this.#columns;
-    return valueExpression(`m.${pg.escapeIdentifier(column)}`, typeOf(column), format);
+    return expression(`m.${pg.escapeIdentifier(column)}`, typeOf(column), format);
   }
 }
 

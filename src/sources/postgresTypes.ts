@@ -32,6 +32,20 @@ export function keyExpression(column: string, type: string): string | null {
   return text === undefined ? null : `(${text(column)}) COLLATE "C"`;
 }
 
+/** Texts that are certainly values of a type whose equality is that of its texts. */
+const KEY_LITERAL: Record<string, RegExp> = {
+  smallint: /^-?\d{1,4}$/,
+  integer: /^-?\d{1,9}$/,
+  bigint: /^-?\d{1,18}$/,
+  uuid: /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/,
+};
+
+/** Whether a key column may be compared with these keys as what it is, which an index of the source answers. */
+export function isKeyLiteral(type: string, keys: readonly string[]): boolean {
+  const literal = KEY_LITERAL[baseType(type)];
+  return literal !== undefined && keys.every((key) => literal.test(key));
+}
+
 /** Types whose own hash function sees every difference that a record shows, and nothing else. */
 const HASHED_AS_THEY_ARE = new Set([
   "boolean",
@@ -106,6 +120,18 @@ export function valueExpression(column: string, type: string, format: TimestampF
   return (VALUES[base] ?? TIMESTAMPS[format][base])?.(column) ?? column;
 }
 
+/** Whether a type says how many digits behind the point its values show. */
+const hasScale = (type: string) => /,[1-9]/.test(type);
+
+/**
+ * SQL of the key's value in a record. A numeric without a declared scale goes without trailing zeros, as its canonical
+ * text does: a delete, and a change that writes 1.5 for 1.50, must name the row as it was named before.
+ */
+export function keyValueExpression(column: string, type: string, format: TimestampFormat): string {
+  const isBare = baseType(type) === "numeric" && !hasScale(type);
+  return valueExpression(isBare ? `trim_scale(${column})` : column, type, format);
+}
+
 const SCALARS = new Set([
   ...TEXT_TYPES,
   "boolean",
@@ -139,12 +165,12 @@ const spaced: ValueSql = (text) =>
 
 /**
  * SQL, from SQL of a key's text, of the key's value in a record as JSON text: what a deleted row is told by, when the
- * row is not there any more. A numeric without a declared scale has lost its trailing zeros.
+ * row is not there any more.
  */
 export function keyJsonExpression(text: string, type: string, format: TimestampFormat): string {
   const base = baseType(type);
   if (base === "smallint" || base === "integer" || base === "bigint") return exactNumber(text);
-  if (base === "numeric") return /,[1-9]/.test(type) ? quoted(`(${text})::${type}`) : exactNumber(text);
+  if (base === "numeric") return hasScale(type) ? quoted(`(${text})::${type}`) : exactNumber(text);
   // A value of fixed length travels with its blanks, which are no part of its key.
   if (base === "character") return `to_json((${text})::${type})::text`;
   return isTimestamp(type) && format === "space_separated" ? spaced(text) : quoted(text);

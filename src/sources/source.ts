@@ -38,6 +38,8 @@ export interface CompiledSync {
    * `buildRecord` the third is a raw row for it.
    */
   recordsSql(keys: readonly string[] | null, run: RunFacts): string;
+  /** The same for the rows whose hash a table of (key, hash) in the source does not have, keys being compared as bytes. */
+  changedSql(table: string, run: RunFacts): string;
   /** Makes the record of a raw row. Absent where the source makes it, which is faster: bytes that are never read. */
   buildRecord?: (raw: Buffer) => BuiltRecord;
   /**
@@ -84,6 +86,8 @@ export interface SourceSnapshot {
 export interface SourceLimits {
   statementTimeoutMs?: number;
   connectTimeoutMs?: number;
+  /** For sorting and hashing, of a snapshot that compares in the source. */
+  workMemMb?: number;
 }
 
 /** A kind of source. */

@@ -18,6 +18,8 @@ const NAMES = [
   "schedules",
   "sync",
   "hook",
+  "records",
+  "calls",
   "deliveries",
   "replay",
   "alerts",

@@ -50,6 +50,23 @@ describe("egret apply and egret trigger", { concurrent: false }, () => {
     expect(receiver.requests).toHaveLength(1);
   });
 
+  test("a destination that failed its connection test is warned of until it passes one", async () => {
+    const client = new Client({ connectionString: installation["EGRET_DATABASE_URL"] });
+    await client.connect();
+    onTestFinished(() => client.end());
+    await client.query("update egret.destinations set last_test_succeeded = false");
+    const doctor = () => runCli(["doctor"], installation);
+    expect((await doctor()).stdout).toContain("hook failed its last connection test");
+    receiver.behave({ status: 404 });
+    const failing = await runCli(["destination", "test", "hook"], installation);
+    expect(failing.stdout).toMatch(/hook failed its connection test: .* HTTP 404; .* is expected\. Runs/);
+    expect(failing.code).toBe(1);
+    receiver.behave({});
+    const passing = await runCli(["destination", "test", "hook"], installation);
+    expect(passing).toMatchObject({ code: 0, stdout: expect.stringContaining("destination hook answers") });
+    expect((await doctor()).stdout).not.toContain("connection test");
+  });
+
   test("apply again changes nothing, and a change shows each field before and after", async () => {
     const again = await runCli(["apply", "-f", file, "--yes"], installation);
     expect(again.stdout).toContain("Nothing to do: 6 unchanged.");
@@ -113,10 +130,13 @@ describe("egret apply and egret trigger", { concurrent: false }, () => {
     const client = new Client({ connectionString: installation["EGRET_DATABASE_URL"] });
     await client.connect();
     await client.query("alter table public.people rename column name to full_name");
+    await client.query("update egret.destinations set last_test_succeeded = false");
     await client.end();
     const { code, stderr } = await runCli(["trigger", "people", "--watch"], installation);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^SOURCE_(COLUMN_MISSING|QUERY_FAILED): /);
+    const [warning = "", reason] = stderr.split("\n");
+    expect(warning).toContain("destination hook failed its last connection test; test it again with: egret");
+    expect(reason).toMatch(/^SOURCE_(COLUMN_MISSING|QUERY_FAILED): /);
     expect(stderr).toContain("name");
   });
 });

@@ -140,6 +140,12 @@ describe("egret schedules, sync and hook", () => {
     expect(again.stderr).toMatch(/no hook \d+ in force/);
   });
 
+  test("show the whole address of a hook where it is known", async () => {
+    expect((await egret("hook", "create", "load")).stdout).toMatch(
+      / POST http:\/\/127\.0\.0\.1:4747\/hooks\//,
+    );
+  });
+
   test("make hooks for dbt Cloud", async () => {
     const { stdout } = await egret("hook", "create", "load", "--dbt-cloud", "--json");
     expect(lines(stdout)[0]).toMatchObject({ kind: "dbt_cloud" });

@@ -3,14 +3,16 @@ import { parseEgretFile } from "../../src/configuration/egretFile.ts";
 import { InvalidInput } from "../../src/domain/errors.ts";
 
 /** The faults of a file with one sync, each after its field; none when it is taken. */
-function faults(fields: string, destination = ""): string[] {
+function faults(fields: string, settings = "", name: "ops" | "crm" = "ops"): string[] {
+  const settingsOf = (each: string) => (each === name ? settings : "");
   const text = `workspace: demo
 sources:
   warehouse: { type: postgres, url: "postgres://db:5433/wh" }
 destinations:
-  ops: { type: webhook, url: https://ops.example/in${destination} }
+  ops: { type: webhook, url: https://ops.example/in${settingsOf("ops")} }
+  crm: { type: http_request, url: https://crm.example/v2${settingsOf("crm")} }
 syncs:
-  a: { table: public.people, source: warehouse, destination: ops, key: id${fields} }
+  a: { table: public.people, source: warehouse, destination: ${name}, key: id${fields} }
 `;
   try {
     parseEgretFile(text, "egret.yaml", { env: {}, allowHttp: false });
@@ -37,6 +39,28 @@ describe("the operation of a sync", () => {
     expect(others).toEqual([]);
     expect(fault).toMatch(/^syncs\.a\.operation \| "ops" gets bare rows .* set `wrap_data: true` there/);
     expect(faults(", operation: append", ", wrap_data: false")).toEqual([]);
+  });
+
+  test("may be called create where it is insert", () => {
+    expect(faults(", operation: create")).toEqual([
+      "syncs.a.operation | A webhook destination cannot `insert`; choose one of upsert, append, mirror.",
+    ]);
+  });
+
+  test.each([
+    [", path: /people", false],
+    [", path: /people, delete_payload: columns", true],
+    [', path: "/people/{{ record.unique_id }}"', true],
+    [', path: /people, delete_path: "/people/{{ record.unique_id }}"', true],
+    [', path: "/people/{{ record.unique_id }}", delete_path: /people', false],
+  ])("may delete at an API with%s: %j", (settings, isTaken) => {
+    for (const operation of ["mirror", "delete"]) {
+      const found = faults(`, operation: ${operation}`, settings, "crm");
+      expect(found.map((fault) => fault.slice(0, 67))).toEqual(
+        isTaken ? [] : ['syncs.a.destination | A delete sent to "crm" names no row: its path'],
+      );
+    }
+    expect(faults("", settings, "crm")).toEqual([]);
   });
 
   test.each([

@@ -3,8 +3,10 @@ import { rowErrorsOf } from "../../src/destinations/rowResults.ts";
 import { rowResultsSchema } from "../../src/domain/httpRequestDestination.ts";
 
 const keys = ["1", "2", "3"];
+const sent = Buffer.from("[]");
+const rowsOf = (settings: object) => ({ settings: rowResultsSchema.parse(settings), keys, sent });
 const read = (answer: unknown, settings: object = {}) =>
-  rowErrorsOf(Buffer.from(JSON.stringify(answer)), keys, rowResultsSchema.parse(settings));
+  rowErrorsOf(Buffer.from(JSON.stringify(answer)), rowsOf(settings));
 const unnamed = "the answer does not name this row";
 const unsuccessful = "the answer does not call this row successful";
 
@@ -15,6 +17,24 @@ describe("results row by row", () => {
       { identifier: "1", success: true },
     ];
     expect(read({ record_results: results })).toEqual([null, unnamed, null]);
+  });
+
+  test.each([
+    ["a list of records", (records: object[]) => records],
+    ["records under data", (data: object[]) => ({ operation: "changed", data })],
+    ["one record", ([record]: object[]) => record],
+    ["one record under data", ([data]: object[]) => ({ data })],
+  ])("name rows by the texts under which they were sent in %s", (what, bodyOf) => {
+    const all = ["2026-02-01T10:00:00Z", "1.5"];
+    const forms = ["2026-02-01 10:00:00 UTC", "1.500"];
+    const count = what.startsWith("one") ? 1 : 2;
+    const body = bodyOf(forms.slice(0, count).map((form) => ({ unique_id: form })));
+    const rows = { ...rowsOf({}), keys: all.slice(0, count), sent: Buffer.from(JSON.stringify(body)) };
+    for (const names of [forms, all]) {
+      const results = names.map((identifier) => ({ identifier, success: true }));
+      const answer = Buffer.from(JSON.stringify({ record_results: results }));
+      expect(rowErrorsOf(answer, rows)).toEqual(Array(count).fill(null));
+    }
   });
 
   test.each([false, "true", 1, null, undefined, 404])("take %j for no success", (success) => {
@@ -75,7 +95,7 @@ describe("results row by row", () => {
   test.each([null, Buffer.alloc(0), Buffer.from("{"), Buffer.from("3"), Buffer.from('{"__proto__":[]}')])(
     "that are not there take no row for taken",
     (body) => {
-      const errors = rowErrorsOf(body, keys, rowResultsSchema.parse({}));
+      const errors = rowErrorsOf(body, rowsOf({}));
       expect(errors).toHaveLength(3);
       for (const error of errors) expect(error).not.toBeNull();
     },

@@ -74,7 +74,7 @@ async function playReceiver(runId: number, isBad: (id: number) => boolean): Prom
 describe("a rejected batch of several rows", () => {
   test("is cut into a first half of ceil(n/2) rows and a second one, with the same bytes around and in the rows", async () => {
     const { runId } = await plannedBatch(1, 5);
-    const parent = await readBatch(engine.database.db, runId, 1);
+    const parent = await readBatch(engine.database.pool, runId, 1);
     await settleBatches(engine.database, [refused(runId, 1)]);
     const halves = await openBatches(runId);
     expect(halves.map(({ batch_no, name, records, keys }) => [batch_no, name, records, keys])).toEqual([
@@ -85,7 +85,7 @@ describe("a rejected batch of several rows", () => {
     const whole = parent?.body?.toString() ?? "";
     expect(first?.replace("]}", `,${second?.slice(second.indexOf("[") + 1)}`)).toBe(whole);
     expect(await halfNumber(engine.database.db, runId, "1_2")).toBe(3);
-    expect(await readBatch(engine.database.db, runId, "1_2")).toMatchObject({ batchNo: 3, records: 2 });
+    expect(await readBatch(engine.database.pool, runId, "1_2")).toMatchObject({ batchNo: 3, records: 2 });
     const row = await engine.database.db
       .selectFrom("egret.batches")
       .select(["outcome", "body", "keys", "hashes", "status_message"])

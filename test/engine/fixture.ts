@@ -3,6 +3,9 @@ import pg from "pg";
 import { afterAll } from "vitest";
 import type { Mapping, Operation, Sync, SyncObject } from "../../src/domain/configuration.ts";
 import { type SyncOptions, syncOptionsSchema } from "../../src/domain/syncOptions.ts";
+import { bringState } from "../../src/engine/advancedMove.ts";
+import { relayBeforeCommit } from "../../src/engine/advancedRelay.ts";
+import { readHome, rowsTable } from "../../src/engine/advancedState.ts";
 import { acceptTrigger, releaseSync } from "../../src/engine/claims.ts";
 import type { InMemoryLimit } from "../../src/engine/diff.ts";
 import { type Plan, planRun } from "../../src/engine/plan.ts";
@@ -108,8 +111,19 @@ export interface EngineFixture {
   state(syncId: number): Promise<string[]>;
 }
 
+/** Where the syncs of a fixture have their state, unless a test says otherwise. */
+export type Home = "basic" | "advanced";
+
+/** Each test of the engine that is about states holds for both. */
+export const HOMES: readonly Home[] = ["basic", "advanced"];
+
+/** The sync, its state in the source or in our Postgres. */
+export function withHome(sync: Sync, home: Home): Sync {
+  return { ...sync, source: { ...sync.source, stateSchema: home === "advanced" ? "egret" : null } };
+}
+
 /** Opens everything; it closes after the file's last test. */
-export async function openEngine(): Promise<EngineFixture> {
+export async function openEngine({ home }: { home?: Home } = {}): Promise<EngineFixture> {
   const ours = await testDatabase({ migrated: true });
   const { url: sourceUrl } = await testDatabase();
   const database = openDatabase(ours.url);
@@ -120,7 +134,8 @@ export async function openEngine(): Promise<EngineFixture> {
   });
   let commands = 0;
 
-  async function plan(sync: Sync, options: PlanOptions = {}): Promise<PlannedRun> {
+  async function plan(asked: Sync, options: PlanOptions = {}): Promise<PlannedRun> {
+    const sync = home === undefined ? asked : withHome(asked, home);
     commands += 1;
     const commandId = `command-${sync.id}-${commands}`;
     const { runId } = (await acceptTrigger(database.db, { workspaceId: 1, commandId, syncId: sync.id })) as {
@@ -151,7 +166,7 @@ export async function openEngine(): Promise<EngineFixture> {
   async function sent(runId: number): Promise<SentBatch[]> {
     const found: SentBatch[] = [];
     for (let batchNo = 1; ; batchNo += 1) {
-      const batch = await readBatch(database.db, runId, batchNo);
+      const batch = await readBatch(database.pool, runId, batchNo);
       if (batch === null) return found;
       if (batch.body === null) continue;
       const body = JSON.parse(batch.body.toString("utf8")) as Omit<SentBatch, "batchNo">;
@@ -176,13 +191,25 @@ export async function openEngine(): Promise<EngineFixture> {
       return decided === null ? [] : [{ runId: run.runId, batchNo, outcome: decided, statusMessage: null }];
     });
     await settleBatches(database, settlements);
-    if (!fails) await commitRun(database.db, sync.id, run.runId);
+    if (!fails) {
+      await relayBeforeCommit(database, sync.source, sync.id, []);
+      await commitRun(database.db, sync.id, run.runId);
+    }
     await releaseSync(database.db, sync.id, run.runId);
   }
 
   async function state(syncId: number): Promise<string[]> {
-    const { rows } = await database.pool.query<{ key: string }>(
-      `select key from egret_state.rows_${syncId} order by key`,
+    const there = await readHome(database.db, syncId);
+    if (there === null) {
+      const { rows } = await database.pool.query<{ key: string }>(
+        `select key from egret_state.rows_${syncId} order by key`,
+      );
+      return rows.map((row) => row.key);
+    }
+    const { source } = makeSync({ sourceUrl });
+    await relayBeforeCommit(database, { ...source, id: there.sourceId }, syncId, []);
+    const { rows } = await warehouse.query<{ key: string }>(
+      `select key from ${rowsTable(there.schema, syncId)} order by key`,
     );
     return rows.map((row) => row.key);
   }
@@ -212,9 +239,10 @@ export async function openSnapshot(run: {
     await postgresSource.describeObject(sync.source, sync.object),
   );
   const mode = await resolveRun(database.db, sync, compiled, force);
+  const home = await bringState({ database, sync, compiled, mode });
   const snapshot = await postgresSource.openSnapshot(sync.source);
   try {
-    const taken = await takeSnapshot({ database, snapshot, compiled, sync, mode, runId });
+    const taken = await takeSnapshot({ database, snapshot, compiled, sync, mode, home, runId });
     return { compiled, mode, snapshot, taken };
   } catch (error) {
     await snapshot.close();

@@ -2,7 +2,15 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Operation, Sync } from "../../src/domain/configuration.ts";
-import { type EngineFixture, makeSync, openEngine, type SentBatch } from "./fixture.ts";
+import {
+  type EngineFixture,
+  HOMES,
+  type Home,
+  makeSync,
+  openEngine,
+  type SentBatch,
+  withHome,
+} from "./fixture.ts";
 
 let engine: EngineFixture;
 let lastSync = 0;
@@ -10,6 +18,9 @@ beforeAll(async () => {
   engine = await openEngine();
   await engine.onSource("create table world (sync int, id text, plan text)");
 });
+
+/** Where the state stands run by run: the same throughout, or moved between runs. */
+type Homes = Home | "either";
 
 /** A row of the source; keys repeat and are missing, as they are in the world. */
 interface Row {
@@ -32,6 +43,8 @@ interface Step {
   fails: boolean;
   /** Keys held in memory: nothing may depend on it. */
   inMemory: number;
+  /** Where the state stands if that changes: nothing may depend on it either. */
+  home: Home;
 }
 
 const KEYS = ["a", "é", "f ", "H", "h", ""];
@@ -48,6 +61,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   force: mostly(false, true, 5),
   fails: mostly(false, true),
   inMemory: fc.constantFrom(0, 1000),
+  home: fc.constantFrom<Home>("basic", "advanced"),
 });
 
 /** The model: what the destination accepted, and which of it is to be sent again whatever the source says. */
@@ -141,11 +155,12 @@ function newSync(operation: Operation): Sync {
 
 const byKey = (changed: Map<string, string>) => [...changed].sort(([a], [b]) => (a < b ? -1 : 1));
 
-async function checkHistory(operation: Operation, steps: readonly Step[]): Promise<void> {
-  const sync = newSync(operation);
+async function checkHistory(operation: Operation, homes: Homes, steps: readonly Step[]): Promise<void> {
+  const made = newSync(operation);
   const model = new Model(operation);
   let rows: Row[] = [];
   for (const each of steps) {
+    const sync = withHome(made, homes === "either" ? each.home : homes);
     rows = after(rows, each);
     await writeSource(sync.id, rows);
     const force = each.force && operation !== "append";
@@ -171,13 +186,13 @@ function isInvalid(row: Row, rows: readonly Row[]): boolean {
   return row.id === null || rows.filter((each) => each.id === row.id).length > 1;
 }
 
-describe("after any history", () => {
+describe.each<Homes>([...HOMES, "either"])("after any history with %s state", (homes) => {
   test.each<Operation>(["upsert", "append", "mirror"])(
     "the destination of an %s was told what the model says, and the state is what it accepted",
     async (operation) => {
       const histories = fc.array(step, { minLength: 4, maxLength: 6 });
       await fc.assert(
-        fc.asyncProperty(histories, (steps) => checkHistory(operation, steps)),
+        fc.asyncProperty(histories, (steps) => checkHistory(operation, homes, steps)),
         { numRuns: 6, seed: 20_260_203, endOnFailure: true, unbiased: true },
       );
     },

@@ -81,7 +81,7 @@ describe("planRun", () => {
     const sync = await syncOn(3, "as select i as id, 'p' as plan from generate_series(1, 5) i", 2);
     const run = await engine.plan(sync);
     expect(run.batches).toBe(3);
-    const batch = await readBatch(engine.database.db, run.runId, 1);
+    const batch = await readBatch(engine.database.pool, run.runId, 1);
     expect(batch?.body?.toString("utf8")).toBe(
       '{"api_version":1,"operation":"changed","sync_run_at":"2026-02-03T10:00:00Z","connection_name":"Ops hook",' +
         '"model_name":null,"schema_name":"public","table_name":"t3","sync_configuration_id":3,' +
@@ -92,8 +92,8 @@ describe("planRun", () => {
         .update(batch?.body ?? "")
         .digest("hex"),
     );
-    expect((await readBatch(engine.database.db, run.runId, 3))?.records).toBe(1);
-    expect(await readBatch(engine.database.db, run.runId, 4)).toBeNull();
+    expect((await readBatch(engine.database.pool, run.runId, 3))?.records).toBe(1);
+    expect(await readBatch(engine.database.pool, run.runId, 4)).toBeNull();
     expect((await runTotals(engine.database.db, run.runId)).open).toEqual({ batches: 3, records: 5 });
   });
 
@@ -339,10 +339,10 @@ describe("a plan", () => {
   test("is one, when two workers make it", async () => {
     const { runId, make, database } = await prepared(42);
     const first = await make();
-    const before = await readBatch(database.db, runId, 1);
+    const before = await readBatch(database.pool, runId, 1);
     await engine.onSource("update t42 set plan = 'later'");
     expect(await make()).toEqual(first);
-    expect(await readBatch(database.db, runId, 1)).toEqual(before);
+    expect(await readBatch(database.pool, runId, 1)).toEqual(before);
     expect(await findPlan(database.pool, runId)).toEqual(first);
   });
 

@@ -76,7 +76,7 @@ describe("settleBatches", () => {
       hashes: null,
     });
     expect(row?.settled_at).toBeInstanceOf(Date);
-    expect(await readBatch(engine.database.db, run.runId, 1)).toMatchObject({
+    expect(await readBatch(engine.database.pool, run.runId, 1)).toMatchObject({
       body: null,
       outcome: "rejected",
       records: 1,

@@ -215,9 +215,9 @@ describe("retention of runs", () => {
     await acceptRun(4, START_MS - 30 * DAY_MS);
     const foretold = await retain({ isDryRun: true });
     expect(foretold?.rows).toEqual([
+      { table: "egret.invalid_rows", rows: 2 },
       { table: "egret.batches", rows: 6 },
       { table: "egret.plans", rows: 2 },
-      { table: "egret.invalid_rows", rows: 2 },
       { table: "egret.accepted_commands", rows: 2 },
     ]);
     expect(await runsLeft("egret.plans")).toEqual([1, 2, 3, 4]);
@@ -225,6 +225,36 @@ describe("retention of runs", () => {
     for (const table of ["batches", "plans", "invalid_rows", "accepted_commands"]) {
       expect(await runsLeft(`egret.${table}`)).toEqual([2, 4]);
     }
+  });
+
+  test.each([
+    { recordDays: 14, left: [3, 4] },
+    { recordDays: 90, left: [2, 3, 4] },
+    { recordDays: 0, left: [4] },
+  ])("takes rows after $recordDays days, but none later than deliveries", async ({ recordDays, left }) => {
+    await acceptRun(1, START_MS - 40 * DAY_MS);
+    await acceptRun(2, START_MS - 20 * DAY_MS);
+    await acceptRun(3, START_MS - 10 * DAY_MS);
+    await acceptRun(4, START_MS - 20 * DAY_MS, true);
+    await pool.query("update egret.batches set keys = '{k}', body = '[1]'");
+    const kept = { ...rules, recordDays };
+    const foretold = await applyRetention({ database, rules: kept, now: clock.now, isDryRun: true });
+    expect(await applyRetention({ database, rules: kept, now: clock.now })).toEqual(foretold);
+    const rows = 3 * (4 - left.length);
+    expect(foretold?.rows).toContainEqual({ table: "egret.batches (rows)", rows });
+    expect(await runsLeft("egret.invalid_rows")).toEqual(left);
+    expect(await runsLeft("egret.batches")).toEqual([2, 3, 4]);
+    const { rows: full } = await pool.query<{ run_id: number }>(
+      "select distinct run_id from egret.batches where keys is not null or body is not null order by 1",
+    );
+    expect(full.map(({ run_id }) => run_id)).toEqual(left);
+    // Looked through once, a run is not looked through again.
+    const { rows: plans } = await pool.query<{ run_id: number }>(
+      "select run_id from egret.plans where records_dropped_at is null order by 1",
+    );
+    expect(plans.map(({ run_id }) => run_id)).toEqual(left);
+    const again = await applyRetention({ database, rules: kept, now: clock.now });
+    expect(again?.rows).toEqual([]);
   });
 
   test("remembers commands for a week, however short deliveries are kept", async () => {

@@ -52,7 +52,9 @@ describe("the sync key", () => {
     ["smallint", "7::smallint", "7", 7],
     ["integer", "-7", "-7", -7],
     ["bigint", "9007199254740993::bigint", "9007199254740993", "9007199254740993"],
-    ["numeric", "1.500::numeric", "1.5", "1.500"],
+    ["numeric", "1.500::numeric", "1.5", "1.5"],
+    ["a whole numeric", "7.00::numeric", "7", 7],
+    ["numeric with a scale", "1.5::numeric(9,3)", "1.5", "1.500"],
     [
       "uuid",
       "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid",

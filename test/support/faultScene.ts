@@ -1,6 +1,6 @@
 /** A whole Egret behind gates, with one sync for each phase of a run: a test holds each in its phase, and breaks something. */
 import { Client } from "pg";
-import { afterAll, expect } from "vitest";
+import { afterAll, vi } from "vitest";
 import { type EgretSettings, openServices, type Services } from "../../src/main.ts";
 import { applyYaml, testSettings, triggerAndWait } from "./egret.ts";
 import { type EgretProcess, startEgretProcess } from "./egretProcess.ts";
@@ -124,9 +124,7 @@ webhooks: { pager: { endpoint: "${subscriber.url}/hook" } }
   };
   /** Resolves when so many sessions of the database wait for a lock. */
   const waiting = (client: Client, count: number) =>
-    expect
-      .poll(() => lockWaiters(client), { timeout: 30_000, interval: 20 })
-      .toBe(count);
+    vi.waitUntil(async () => (await lockWaiters(client)) === count, { timeout: 60_000, interval: 20 });
 
   return {
     gates,
@@ -157,7 +155,7 @@ webhooks: { pager: { endpoint: "${subscriber.url}/hook" } }
       for (const phase of PHASES) runs.set(phase, begin(phase));
       await waiting(source, 3);
       for (const phase of ["loading", "committing"] as const)
-        await receiver.waitFor(() => requests(phase).length > (runs.get(phase)?.before ?? 0), 30_000);
+        await receiver.waitFor(() => requests(phase).length > (runs.get(phase)?.before ?? 0), 60_000);
       // Its last step is to write down that it is done, in a row that we hold.
       await own.query(
         "begin; select from egret.sync_states s join egret.syncs y on y.id = s.sync_id where y.name = 'committing' for update of s",

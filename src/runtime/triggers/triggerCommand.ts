@@ -1,5 +1,6 @@
 /** The command `trigger`: a run begins, waits, is skipped, or the command is refused. */
 import { SYNC_RUN_MACHINE } from "../../../machines/syncRun.ts";
+import type { RunAggregate } from "../../domain/aggregate.ts";
 import type { TriggerCommand } from "../../domain/command.ts";
 import { VersionConflict } from "../../domain/errors.ts";
 import type { EventData } from "../../domain/event.ts";
@@ -7,7 +8,7 @@ import { type EventLog, NEW_AGGREGATE } from "../../log/eventLog.ts";
 import { begin } from "../actor.ts";
 import type { CommandHandler, CommandInHand, CommandOutcome } from "../commandInHand.ts";
 import { runBehaviour } from "../runActor.ts";
-import type { TriggeredSync } from "./triggerDesk.ts";
+import type { OnBusy, TriggeredSync } from "./triggerDesk.ts";
 
 /** Starts a run of a sync, or says why there is none. */
 export const handleTrigger: CommandHandler<"trigger"> = async ({ log, desk }, command) => {
@@ -24,7 +25,20 @@ export const handleTrigger: CommandHandler<"trigger"> = async ({ log, desk }, co
   }
   const isPaused = sync.options.paused && isAutomatic(payload);
   const onBusy = policyFor(sync, payload);
-  const claim = await desk.acceptTrigger({ workspaceId, commandId, syncId: sync.id, onBusy, isPaused });
+  const wishes = WISHES.filter((wish) => payload[wish] === true);
+  const accept = (policy: OnBusy) =>
+    desk.acceptTrigger({ workspaceId, commandId, syncId: sync.id, onBusy: policy, isPaused });
+  let claim = await accept(onBusy === "wait" && wishes.length > 0 ? "wait_alone" : onBusy);
+  if (onBusy === "wait" && claim.kind === "busy") {
+    const { runId } = claim;
+    const run = { kind: "run", workspaceId, syncId: sync.id, runId } as const;
+    const lacking = await lackingIn(log, run, wishes);
+    if (lacking.length > 0) {
+      const message = `${lacking.join(", ")}: run ${runId} of sync ${sync.name} waits already, and was triggered without; cancel it, or wait until it has begun, then trigger again`;
+      return { kind: "refused", refusal: { code: "ALREADY_RUNNING", message, runId } };
+    }
+    claim = await accept(onBusy);
+  }
   switch (claim.kind) {
     case "accepted":
       return begun(log, command, { sync, runId: claim.runId });
@@ -43,6 +57,22 @@ export const handleTrigger: CommandHandler<"trigger"> = async ({ log, desk }, co
   }
 };
 
+/** What a trigger may ask of its run: a waiting run, which others may join, is what its first trigger asked for. */
+const WISHES = ["force_full_sync", "allow_deletes", "allow_rejects"] as const;
+
+/** The wishes that a waiting run was not triggered with. */
+async function lackingIn(
+  log: EventLog,
+  run: RunAggregate,
+  wishes: readonly (typeof WISHES)[number][],
+): Promise<string[]> {
+  const [first] = await log.load(run);
+  // Its trigger is in hand elsewhere; the command comes back.
+  if (first?.event.type !== "sync.triggered") throw new Error(`run ${run.runId} does not wait yet`);
+  const { data } = first.event;
+  return wishes.filter((wish) => data[wish] !== true);
+}
+
 /** Nobody waits for the answer, and pausing stops it (behaviour.md 3.4). */
 const AUTOMATIC: ReadonlySet<TriggerCommand["requested_via"]> = new Set([
   "Schedule",
@@ -59,7 +89,7 @@ function isAutomatic({ requested_via }: TriggerCommand): boolean {
  * Behaviour.md 3.3. Who asks by hand is refused instead of getting a skipped run: clients that poll would wait for
  * ever for its end (ours).
  */
-function policyFor({ options }: TriggeredSync, payload: TriggerCommand): "refuse" | "skip" | "wait" | "drop" {
+function policyFor({ options }: TriggeredSync, payload: TriggerCommand): OnBusy {
   const isTick = payload.requested_via === "Schedule";
   if (isTick && options.schedule?.frequency === "continuous") return "drop";
   if (options.overlap_policy === "queue_one") return "wait";
@@ -125,7 +155,7 @@ async function appendFirst(
   try {
     await log.append({ kind: "run", workspaceId, syncId, runId }, draft, NEW_AGGREGATE);
   } catch (error) {
-    // The run is there already: this command came before, and its worker died between append and ack.
+    // The run is there already: this command, or another that it waits with, came before.
     if (!(error instanceof VersionConflict)) throw error;
   }
   return { kind: "done", facts: { "egret.sync.id": syncId, "egret.run.id": runId } };

@@ -10,6 +10,9 @@ export interface TriggeredSync {
   options: Pick<SyncOptions, "paused" | "overlap_policy" | "schedule">;
 }
 
+/** What to do while a run is under way, as src/engine/claims.ts has it. */
+export type OnBusy = "refuse" | "skip" | "wait" | "wait_alone" | "drop";
+
 /** What a trigger asks of the configuration and of the engine. */
 export interface TriggerDesk {
   findSync(workspaceId: number, nameOrId: string | number): Promise<TriggeredSync | null>;
@@ -20,8 +23,7 @@ export interface TriggerDesk {
     workspaceId: number;
     commandId: string;
     syncId: number;
-    /** What to do while a run is under way, as src/engine/claims.ts has it. */
-    onBusy: "refuse" | "skip" | "wait" | "drop";
+    onBusy: OnBusy;
     isPaused: boolean;
   }): Promise<
     | { kind: "accepted"; runId: number }

@@ -135,6 +135,32 @@ describe("the command trigger", () => {
     },
   );
 
+  test("with queue_one: what the waiting run was not triggered with is refused, not lost", async () => {
+    const { trigger, runOf, historyOf } = syncWith({ overlap_policy: "queue_one" });
+    await trigger("w-1", { requested_via: "CLI" });
+    await trigger("w-2", { requested_via: "CLI", allow_deletes: true });
+    const waiting = await runOf("w-2");
+    const full = { requested_via: "CLI", force_full_sync: true, allow_deletes: true } as const;
+    for (let times = 1; times <= 2; times += 1) {
+      expect(await trigger("w-3", full)).toEqual({
+        kind: "refused",
+        refusal: {
+          code: "ALREADY_RUNNING",
+          message: expect.stringMatching(`^force_full_sync: run ${waiting} .* cancel it, or wait`),
+          runId: waiting,
+        },
+      });
+    }
+    expect(await trigger("w-4", { requested_via: "CLI", allow_deletes: true })).toMatchObject({
+      kind: "done",
+    });
+    expect(await trigger("w-2", { requested_via: "CLI", allow_deletes: true })).toMatchObject({
+      kind: "done",
+    });
+    expect(await historyOf(waiting)).toHaveLength(1);
+    expect([await runOf("w-3"), await runOf("w-4")]).toEqual([null, waiting]);
+  });
+
   test("a continuous tick while a run is under way leaves no record", async () => {
     const { trigger, runOf } = syncWith({
       schedule: { frequency: "continuous" },

@@ -1,0 +1,120 @@
+/** How many changed rows a second a sync sends, by the size of its batches, against the same by hand. */
+import { Releases } from "../src/releases.ts";
+import type { ByHand } from "./byHand.ts";
+import { egretContender } from "./contest.ts";
+import type { BenchContext } from "./context.ts";
+import { openFeed } from "./feed.ts";
+import { type Measurement, measured } from "./measurement.ts";
+import { alternate } from "./median.ts";
+import { openSyncArena, type SyncArena } from "./syncArena.ts";
+
+/** Rows of each table, all changed in each round. */
+const SIZES = {
+  rate1000: { table: "rate1000", batchSize: 1_000, rows: 200_000 },
+  rate100: { table: "rate100", batchSize: 100, rows: 20_000 },
+  rate1: { table: "rate1", batchSize: 1, rows: 5_000, parallel: 50 },
+} as const;
+type Name = keyof typeof SIZES;
+const QUICK_SHARE = 0.1;
+const ROUNDS = 3;
+/** Rows a second that the issue asks for at a thousand a request. */
+const WANTED_RATE = 40_000;
+
+/** Rows per second of whole runs. */
+export async function benchSyncRate(context: BenchContext): Promise<Measurement[]> {
+  const rounds = context.isQuick ? 1 : ROUNDS;
+  const releases = new Releases();
+  try {
+    const arena = await openSyncArena(context, releases, { syncs: SIZES, hooks: 1 });
+    const rates = new Map<Name, Record<"hand" | "ours", number>>();
+    for (const name of Object.keys(SIZES) as Name[]) {
+      const rows = SIZES[name].rows * (context.isQuick ? QUICK_SHARE : 1);
+      const hand = await prepare(arena, name, rows);
+      rates.set(name, await compare(arena, { name, hand, rows, rounds }));
+    }
+    const engine = await engineRate(context, arena, { releases, rounds });
+    return lines(rates, engine);
+  } finally {
+    await releases.release();
+  }
+}
+
+async function prepare(arena: SyncArena, name: Name, rows: number): Promise<ByHand> {
+  await arena.tables.get(name)?.growTo(rows);
+  const hand = await arena.byHand(name);
+  await hand.emptyState();
+  await arena.runByHand(name, hand, rows);
+  await arena.run(name, rows);
+  return hand;
+}
+
+async function compare(
+  arena: SyncArena,
+  { name, hand, rows, rounds }: { name: Name; hand: ByHand; rows: number; rounds: number },
+): Promise<Record<"hand" | "ours", number>> {
+  const contenders = {
+    hand: async () => rows / (await arena.runByHand(name, hand, rows)),
+    ours: async () => rows / (await arena.run(name, rows)),
+  };
+  return alternate(rounds, contenders, async (round) => {
+    await arena.tables.get(name)?.change(round, 1);
+  });
+}
+
+/** Lifecycle deliveries a second in one process: as many as the rows that are sent one by one. */
+async function engineRate(
+  { profileDir, isQuick }: BenchContext,
+  { egret, egretProcess, sink }: SyncArena,
+  { releases, rounds }: { releases: Releases; rounds: number },
+): Promise<number> {
+  const count = SIZES.rate1.rows * (isQuick ? QUICK_SHARE : 1);
+  await egretProcess.stop();
+  await sink.watch({ secrets: egret.webhooks.map(({ id, secret }) => [String(id), secret]) });
+  const feed = await openFeed(egret);
+  releases.push(() => feed.close());
+  const contender = await egretContender({ processes: 1, profileDir }, { egret, feed, sink, releases });
+  const { ours } = await alternate(rounds, {
+    ours: async (number) => {
+      const round = { name: `engine${number}`, count, targets: 1 };
+      await contender.prepare(round);
+      await sink.watch();
+      const ms = await contender.deliver(round);
+      await contender.rest();
+      return (count / ms) * 1000;
+    },
+  });
+  return ours;
+}
+
+function lines(rates: ReadonlyMap<Name, Record<"hand" | "ours", number>>, engine: number): Measurement[] {
+  const byHand = (name: Name, shown: string, bar: number | null) => {
+    const { hand = 0, ours = 0 } = rates.get(name) ?? {};
+    const { batchSize, rows } = SIZES[name];
+    return measured({
+      name: shown,
+      value: ours,
+      unit: "rows/s",
+      kind: "rate",
+      reference: hand,
+      ...(bar === null ? {} : { bar }),
+      against: `by hand, ${rows.toLocaleString("en-US")} changed rows, ${batchSize} a request`,
+    });
+  };
+  const limit = (name: Name, shown: string, held: { reference: number; bar: number; against: string }) =>
+    measured({ name: shown, value: rates.get(name)?.ours ?? 0, unit: "rows/s", kind: "rate", ...held });
+  return [
+    byHand("rate1000", "sync-rate-1000", null),
+    limit("rate1000", "sync-rate-1000/limit", {
+      reference: WANTED_RATE,
+      bar: 1,
+      against: "a limit: rows a second at 1,000 a request",
+    }),
+    byHand("rate100", "sync-rate-100", 0.5),
+    byHand("rate1", "sync-rate-1", null),
+    limit("rate1", "sync-rate-1/engine", {
+      reference: engine,
+      bar: 0.67,
+      against: "lifecycle deliveries of one process to one webhook: 0.67 is 1.5 times their time",
+    }),
+  ];
+}
