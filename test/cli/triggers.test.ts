@@ -141,9 +141,9 @@ describe("egret schedules, sync and hook", () => {
   });
 
   test("show the whole address of a hook where it is known", async () => {
-    expect((await egret("hook", "create", "load")).stdout).toMatch(
-      / POST http:\/\/127\.0\.0\.1:4747\/hooks\//,
-    );
+    const env = { ...installation, EGRET_PUBLIC_URL: "https://egret.example/" };
+    const { stdout } = await runCli(["hook", "create", "load"], env);
+    expect(stdout).toMatch(/ POST https:\/\/egret\.example\/hooks\/[\w-]{43}$/m);
   });
 
   test("make hooks for dbt Cloud", async () => {

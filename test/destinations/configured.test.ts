@@ -46,7 +46,7 @@ describe("an http_request destination in egret.yaml", () => {
     ["path: '/a/{{ id }}'", "destinations.crm.path | The template cannot be used: "],
     ["payload: { json: '{{ records | json }}' }", "destinations.crm.payload | The template cannot be used: "],
     ["payload: { json: '{% include x %}' }", "destinations.crm.payload | The template cannot be used: "],
-    ["payload: xml", 'destinations.crm.payload | "xml" is not known. Known: columns, form, empty.'],
+    ["payload: xml", "destinations.crm.payload | Write `columns`, `form` or `empty`, or a map with"],
     ["method: GET", "destinations.crm.payload | A GET has no body"],
     ["headers: { Content-Type: text/xml }", "destinations.crm.headers.Content-Type | The header"],
     ['url_parameters: { key: "a\\nb" }', "destinations.crm.url_parameters.key | Holds a control character"],
@@ -168,7 +168,14 @@ row_results: { results_path: result.rows }`;
     expect(refused.problems.map(({ field }) => field)).toContain("syncs.people.destination");
   });
 
+  test("refuses a delete that would name no row", () => {
+    const refused = problemsOf(yaml("", "operation: delete"));
+    expect(refused).toContainEqual(expect.stringContaining("names no row: its path is the same for all"));
+  });
+
   test.each(["update", "insert", "delete"])("performs %s, which a webhook does not", async (operation) => {
-    await expect(plan(yaml("", `operation: ${operation}`))).resolves.toBeDefined();
+    await expect(
+      plan(yaml("path: '/contacts/{{ record.unique_id }}'", `operation: ${operation}`)),
+    ).resolves.toBeDefined();
   });
 });
