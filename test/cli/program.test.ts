@@ -17,6 +17,7 @@ const NAMES = [
   "columns",
   "schedules",
   "sync",
+  "state",
   "hook",
   "records",
   "calls",
