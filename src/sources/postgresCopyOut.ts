@@ -66,7 +66,6 @@ export class CopyOut extends Readable implements Submittable {
   readonly #onData = (chunk: Buffer): void => {
     const bytes = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
     this.#head = bytes.subarray(0, 0);
-    const rows = Buffer.allocUnsafe(bytes.length);
     let filled = 0;
     let at = 0;
     while (at < bytes.length) {
@@ -78,7 +77,7 @@ export class CopyOut extends Readable implements Submittable {
         }
         const code = bytes[at] ?? 0;
         if (code !== COPY_DATA && !PASSED_OVER.has(code)) {
-          this.#finish(rows.subarray(0, filled), bytes.subarray(at));
+          this.#finish(bytes.subarray(0, filled), bytes.subarray(at));
           return;
         }
         this.#isData = code === COPY_DATA;
@@ -86,11 +85,15 @@ export class CopyOut extends Readable implements Submittable {
         at += HEAD_BYTES;
       }
       const end = Math.min(bytes.length, at + this.#left);
-      if (this.#isData) filled += bytes.copy(rows, filled, at, end);
+      if (this.#isData) {
+        // Moved together where they are: heads only go, so nothing is overwritten that is still to be read.
+        bytes.copyWithin(filled, at, end);
+        filled += end - at;
+      }
       this.#left -= end - at;
       at = end;
     }
-    if (filled > 0 && !this.destroyed && !this.push(rows.subarray(0, filled))) this.#socket?.pause();
+    if (filled > 0 && !this.destroyed && !this.push(bytes.subarray(0, filled))) this.#socket?.pause();
   };
 
   /** The copy is done, or failed: what follows is pg's again. */

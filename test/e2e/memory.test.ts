@@ -8,7 +8,7 @@ import { openScenario, type Scenario } from "../support/scenario.ts";
 
 /** Enough to have the heap at its working size. */
 const SMALL = 60_000;
-const LARGE = 300_000;
+const LARGE = 900_000;
 const warehouse = await testDatabase();
 const settings = await testSettings();
 let scenario: Scenario;
@@ -27,7 +27,7 @@ async function peakMegabytes(): Promise<number> {
 }
 
 test.skipIf(!existsSync("/proc/self/status"))(
-  "I10: five times the rows need about the same memory",
+  "I10: fifteen times the rows do not need much more memory",
   async () => {
     await triggerAndWait(scenario, { sync: "people_to_ops" });
     const small = await peakMegabytes();
@@ -39,8 +39,8 @@ test.skipIf(!existsSync("/proc/self/status"))(
       records_updated: LARGE - SMALL,
     });
     const large = await peakMegabytes();
-    // Room for the collector's moods; rows held in memory would cost far more than this.
-    expect(large - small).toBeLessThan(150);
-    expect(large).toBeLessThan(400);
+    // Room for the collector's moods, which level off near 470 MB; rows held in memory would cost over 400 MB more.
+    expect(large - small).toBeLessThan(300);
+    expect(large).toBeLessThan(600);
   },
 );
