@@ -1,5 +1,6 @@
 /** Every event that can stand in the log: its envelope (CloudEvents 1.0) and the data of each type. */
 import { z } from "zod";
+import type { Aggregate } from "./aggregate.ts";
 import { ALERT_TYPES } from "./alertTypes.ts";
 import { replayWantedSchema } from "./replay.ts";
 import { dryReportSchema, testReportSchema } from "./trial.ts";
@@ -305,6 +306,7 @@ export const EVENT_DATA = {
 } as const;
 
 export type EventType = keyof typeof EVENT_DATA;
+const EVENT_TYPES = Object.keys(EVENT_DATA) as EventType[];
 export type EventData<T extends EventType> = z.infer<(typeof EVENT_DATA)[T]>;
 
 /** A fact in the log: one transition of one aggregate. */
@@ -343,6 +345,22 @@ export interface StoredEvent<E extends AnyEvent = AnyEvent> {
 export function subjectWord(type: EventType): string {
   return type.slice(type.lastIndexOf(".") + 1);
 }
+
+/** Last words of the subjects that an aggregate of a kind can have, such as `pending` of a delivery. */
+export function subjectWords(kind: Aggregate["kind"]): readonly string[] {
+  return WORDS.get(kind) ?? [];
+}
+
+/** A run's events bear the public names of its sync. */
+const prefixOf = (kind: Aggregate["kind"]): string => (kind === "run" ? "sync." : `${kind}.`);
+
+const KINDS = ["run", "trial", "delivery", "config", "command", "replay", "endpoint", "alert"] as const;
+const WORDS: ReadonlyMap<Aggregate["kind"], readonly string[]> = new Map(
+  KINDS.map((kind) => [
+    kind,
+    EVENT_TYPES.filter((type) => type.startsWith(prefixOf(kind))).map((type) => subjectWord(type)),
+  ]),
+);
 
 /** The envelope of one event type as a zod schema, from which JSON Schema is exported. */
 export function eventSchema<T extends EventType>(type: T) {

@@ -9,11 +9,12 @@ import {
   type EventType,
   type StoredEvent,
   subjectWord,
+  subjectWords,
 } from "../domain/event.ts";
 import { decodeEvent, encodeEvent } from "./codec.ts";
 import type { LogConnection } from "./connection.ts";
 import { newEventId } from "./eventId.ts";
-import { loadFirst } from "./load.ts";
+import { loadSubjects } from "./load.ts";
 import { type PublishAck, Publisher, PublishRefused } from "./publisher.ts";
 import type { StreamName, Topology } from "./topology.ts";
 
@@ -155,9 +156,13 @@ export class EventLog {
   async load(aggregate: Aggregate): Promise<StoredEvent[]> {
     const last = await this.last(aggregate);
     if (last === null) return [];
-    const filter = `${this.topology.aggregate(aggregate)}.*`;
     const count = last.event.version;
-    const history = await loadFirst(this.#jsm, this.topology.streamOf(aggregate), { filter, count });
+    if (count === 1) return [last];
+    const root = this.topology.aggregate(aggregate);
+    const subjects = subjectWords(aggregate.kind).map((word) => `${root}.${word}`);
+    const found = await loadSubjects(this.#jsm, this.topology.streamOf(aggregate), { subjects, count });
+    // What was appended since is the next load's affair.
+    const history = found.filter(({ sequence }) => sequence <= last.sequence);
     checkGapless(aggregate, history);
     if (history.length < count) {
       throw new LogCorrupt(

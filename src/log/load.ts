@@ -8,7 +8,7 @@ const NOT_FOUND = /no messages|message not found|404/i;
 
 /**
  * The first `count` events on `filter`, oldest first; fewer when there are fewer.
- * The count matters: a batch that is not full makes the server search to the end of the stream (94 ms among 360,000).
+ * The count matters: with a wildcard, a batch that is not full makes the server search to the end of the stream (94 ms among 360,000).
  */
 export async function loadFirst(
   jsm: JetStreamManager,
@@ -21,6 +21,23 @@ export async function loadFirst(
     event: decodeEvent(message.data, `${stream} #${message.seq}`),
     sequence: message.seq,
   }));
+}
+
+/**
+ * Every event on these subjects, which have no wildcard, oldest first; at most `count` of each.
+ * The server finds a whole subject in its index. For one with a wildcard it goes through the messages of a block one by one
+ * as soon as most have a subject of their own, as deliveries do: 4 ms of its time each, and thousands of deliveries
+ * that came back after crashes kept it from everything else.
+ */
+export async function loadSubjects(
+  jsm: JetStreamManager,
+  stream: string,
+  { subjects, count }: { subjects: readonly string[]; count: number },
+): Promise<StoredEvent[]> {
+  const found = await Promise.all(
+    subjects.map((subject) => loadFirst(jsm, stream, { filter: subject, count })),
+  );
+  return found.flat().sort((a, b) => a.sequence - b.sequence);
 }
 
 /** Up to `count` events on `filter`, oldest first, from a sequence or an instant on. */

@@ -26,12 +26,3 @@ export interface Circuit {
   /** Calls the listener with each target whose state changed; returns how to stop. */
   onChange(listener: (target: TargetRef) => void): () => void;
 }
-
-/** For who wants no circuit: every target may always begin. */
-export const CLOSED_CIRCUIT: Circuit = {
-  load: async () => undefined,
-  mayBegin: () => true,
-  tryProbe: async () => false,
-  report: () => undefined,
-  onChange: () => () => undefined,
-};

@@ -26,8 +26,12 @@ export interface Loading {
   isStopped?(totals: LoadTotals): boolean;
 }
 
-/** Batches that are deliveries at one time: enough to keep every slot of a destination busy. */
-const WINDOW = 64;
+/** Batches that are deliveries at one time, at least: enough to keep every slot of a slow destination busy. */
+const FEWEST = 64;
+/** And at most: what a destination that takes thousands a second settles while they go through the log. */
+const MOST = 512;
+/** Between the two, what was settled in so long, ms. */
+const AHEAD_MS = 250;
 /** Hints can be lost: then the outcomes are read after this time, ms. */
 const RECOUNT_MS = 1_000;
 /** The same for a run that has to stop soon after too much went wrong. */
@@ -43,6 +47,7 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
   /** Rows of each batch that is a delivery and has no outcome yet. */
   const outstanding = new Map<number, number>();
   const waiter = new Waiter(signal);
+  const pace = new Pace();
   let fed = 0;
   // Nothing more to feed for now; a batch that was split leaves halves behind the last one.
   let isDrained = false;
@@ -51,6 +56,7 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
   let counted: LoadTotals | null = null;
   let settledSince = 0;
   const stopHints = onSettled(connection, ids.sync_run_id, (batchNos) => {
+    pace.settled(batchNos.length);
     for (const batchNo of batchNos) {
       settledSince += outstanding.get(batchNo) ?? 0;
       outstanding.delete(batchNo);
@@ -76,8 +82,9 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
         if (outstanding.size === 0 && isDrained) fed = 0;
         if (totals.open > outstanding.size) isDrained = false;
       }
-      if (!isGivenUp && !isDrained && outstanding.size <= WINDOW / 2) {
-        const batches = await session.openBatches(fed, WINDOW - outstanding.size);
+      const window = pace.window();
+      if (!isGivenUp && !isDrained && outstanding.size <= window / 2) {
+        const batches = await session.openBatches(fed, window - outstanding.size);
         for (const { batchNo, records } of batches) outstanding.set(batchNo, records);
         isDrained = batches.length === 0;
         await Promise.all(
@@ -123,6 +130,27 @@ function batchDelivery(
     payload: null,
     payload_sha256: batch.bodySha256,
   };
+}
+
+/** How many batches may be deliveries at one time, by how quickly they were settled of late. */
+class Pace {
+  #count = 0;
+  #sinceMs = performance.now();
+  #window = FEWEST;
+
+  settled(batches: number): void {
+    this.#count += batches;
+    const elapsedMs = performance.now() - this.#sinceMs;
+    if (elapsedMs < AHEAD_MS) return;
+    const wanted = Math.ceil((this.#count * AHEAD_MS) / elapsedMs);
+    this.#window = Math.min(MOST, Math.max(FEWEST, wanted));
+    this.#count = 0;
+    this.#sinceMs = performance.now();
+  }
+
+  window(): number {
+    return this.#window;
+  }
 }
 
 /** Waits for a wake-up or a time, whichever comes first; an abort ends the wait. */

@@ -216,8 +216,9 @@ describe("a workspace", () => {
       started.push(event.data.sync_run_id);
     }
     expect(most).toBe(LIMIT);
-    const waited = started.slice(LIMIT);
-    expect(waited).toEqual(waited.toSorted((a, b) => a - b));
+    // Places are given to the oldest; two that get one at the same moment, one in each process, may tell of it in either order.
+    const oldest = started.toSorted((a, b) => a - b);
+    for (const [place, run] of started.entries()) expect(oldest.slice(0, place + LIMIT)).toContain(run);
     expect(started).toHaveLength(names.length);
   });
 });

@@ -5,13 +5,22 @@ import type { LogConnection } from "../../src/log/connection.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
 import { WaitingRoom } from "../../src/log/waitingRoom.ts";
 import type { AttemptOutcome, Target } from "../../src/runtime/attempt.ts";
-import { type Circuit, CLOSED_CIRCUIT, type HealthReport } from "../../src/runtime/circuit.ts";
+import type { Circuit, HealthReport } from "../../src/runtime/circuit.ts";
 import { deliveryAggregate, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
 import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
 import { startDeliveryLanes } from "../../src/runtime/deliveryLanes.ts";
 import { DeliveryMetrics } from "../../src/runtime/deliveryMetrics.ts";
 import type { WorkQueue } from "../../src/runtime/workQueue.ts";
 import { testLog } from "../support/log.ts";
+
+/** Every target may always begin. */
+const CLOSED_CIRCUIT: Circuit = {
+  load: async () => undefined,
+  mayBegin: () => true,
+  tryProbe: async () => false,
+  report: () => undefined,
+  onChange: () => () => undefined,
+};
 
 let log: EventLog;
 let connection: LogConnection;

@@ -20,8 +20,8 @@ Deliveries to webhooks that answer badly, while workers and servers are killed w
   --schedule <s,s,…>           seconds before each retry; 4,8,16,32,64
   --timeout <s>                seconds that a receiver has to answer; 10
   --rate <n>                   deliveries created per second at most; no bound
-  --outstanding <n>            deliveries that have not ended, at most; 5000
-  --concurrency <n>            deliveries under way in each of the two processes; 100
+  --outstanding <n>            deliveries that have not ended, at most; 20000
+  --concurrency <n>            deliveries under way in each of the two processes; 300
   --seed <n>                   what every answer follows from; 1
   --json                       the account as one JSON object
   --write                      also puts the account into docs/soak.md
@@ -57,8 +57,8 @@ function readInvocation(): Invocation | null {
       schedule: { ...text, default: WEBHOOK_RETRY_DELAYS_MS.map((delayMs) => delayMs / 1_000).join(",") },
       timeout: { ...text, default: String(WEBHOOK_TIMEOUT_MS / 1_000) },
       rate: text,
-      outstanding: { ...text, default: "5000" },
-      concurrency: { ...text, default: "100" },
+      outstanding: { ...text, default: "20000" },
+      concurrency: { ...text, default: "300" },
       seed: { ...text, default: "1" },
       json: { type: "boolean", default: false },
       write: { type: "boolean", default: false },

@@ -106,27 +106,16 @@ export function expectedOf(options: SoakOptions, planned: Planned): Expected {
 }
 
 /**
- * All deliveries in the order of their creation: each event goes to every webhook. The dead webhook's come in the
- * first part of the feed, one after nine others: its circuit opens after five minutes, and then holds back what has not begun.
+ * All deliveries in the order of their creation: each event goes to every webhook. The dead webhook's come first, before
+ * the others want the same places: its circuit opens after five minutes, and then holds back what has not begun.
  */
 export function planDeliveries({ deliveries, targets }: SoakOptions): Planned[] {
-  const dead: Planned[] = [];
-  const alive: Planned[] = [];
-  for (let index = 0; index < deliveries; index += 1) {
-    const planned = { target: index % targets, event: Math.floor(index / targets) + 1 };
-    (planned.target === DEAD_TARGET ? dead : alive).push(planned);
-  }
-  const order: Planned[] = [];
-  let nextDead = 0;
-  for (const planned of alive) {
-    order.push(planned);
-    const due = dead[nextDead];
-    if (order.length % 10 === 9 && due !== undefined) {
-      order.push(due);
-      nextDead += 1;
-    }
-  }
-  return [...order, ...dead.slice(nextDead)];
+  const planned = Array.from({ length: deliveries }, (_, index) => ({
+    target: index % targets,
+    event: Math.floor(index / targets) + 1,
+  }));
+  const isDead = ({ target }: Planned): boolean => target === DEAD_TARGET;
+  return [...planned.filter(isDead), ...planned.filter((each) => !isDead(each))];
 }
 
 /** Id of an event: what receivers tell repeats by. */
