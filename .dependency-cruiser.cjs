@@ -14,6 +14,7 @@ const rooms = {
   runtime: "^src/runtime/",
   http: "^src/http/",
   console: "^src/console/",
+  client: "^src/client/",
   cli: "^src/cli/",
   embedded: "^src/embedded/",
 };
@@ -42,9 +43,10 @@ const allowed = {
   engine: ["domain", "machines", "sources", "destinations", "projections"],
   configuration: ["domain", "machines", "security", "projections"],
   runtime: belowRuntime,
-  http: belowRuntime,
+  http: [...belowRuntime, "runtime"],
   console: ["machines", "domain", "log", "projections", "security"],
-  cli: [...belowRuntime, "runtime", "embedded", "http"],
+  client: [],
+  cli: [...belowRuntime, "runtime", "embedded", "http", "client"],
   embedded: [],
 };
 
@@ -61,6 +63,7 @@ const roomRules = Object.entries(rooms).map(([room, from]) => ({
       from,
       ...allowed[room].map((name) => rooms[name]),
       ...(room === "cli" ? ["^src/main\\.ts$", "^src/(config|logger|version|releases)\\.ts$"] : []),
+      ...(room === "http" ? ["^src/version\\.ts$"] : []),
     ],
   },
 }));

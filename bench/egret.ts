@@ -39,8 +39,8 @@ export interface BenchEgret {
 /** One process of Egret, which can be at work or not: its code stays warm between. */
 export interface EgretProcess {
   pid: number;
-  /** Resolves when the roles are at work. */
-  start(roles: readonly Role[]): Promise<void>;
+  /** Resolves when the roles are at work, with the address of the process. */
+  start(roles: readonly Role[]): Promise<string>;
   /** Drains; the process stays. */
   stop(): Promise<void>;
   /** Most memory that it ever had, bytes. */
@@ -94,7 +94,7 @@ function processOf(child: Child): EgretProcess {
   const ask = <Answer>(question: EgretQuestion) => child.ask<Answer>(question);
   return {
     pid: child.pid,
-    start: async (roles) => void (await ask({ kind: "start", roles })),
+    start: async (roles) => (await ask<{ url: string }>({ kind: "start", roles })).url,
     stop: async () => void (await ask({ kind: "stop" })),
     peakBytes: async () => (await ask<{ peakBytes: number }>({ kind: "peak" })).peakBytes,
     async profiled(file, work) {

@@ -44,7 +44,7 @@ answerMessages(async (question: EgretQuestion): Promise<object> => {
   switch (question.kind) {
     case "start":
       running = await startEgret({ ...settings, roles: question.roles, logger });
-      return {};
+      return { url: running.url };
     case "stop":
       await stop();
       return {};

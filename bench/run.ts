@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { benchApi } from "./api.ts";
 import { benchAppend } from "./append.ts";
 import { benchBacklog } from "./backlog.ts";
 import type { Benchmark, BenchOptions } from "./context.ts";
@@ -39,6 +40,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   lateness: { run: benchLateness, about: "1,000 retries due at once" },
   kill: { run: benchKill, about: "one of two workers killed with -9" },
   isolation: { run: benchIsolation, about: "one of 50 targets hangs for ever" },
+  api: { run: benchApi, about: "requests a second of the management API, against a bare route" },
   idle: { run: benchIdle, about: "CPU of a process with nothing to do" },
   backlog: { run: benchBacklog, about: "1,000,000 deliveries wait for a dead target", isOnRequest: true },
 };

@@ -17,8 +17,9 @@ const SIZES = {
 type Name = keyof typeof SIZES;
 const QUICK_SHARE = 0.1;
 const ROUNDS = 3;
-/** Rows a second that the issue asks for at a thousand a request. */
+/** Rows a second wanted at a thousand a request, on a machine on which it takes this many by hand: the share is what is held. */
 const WANTED_RATE = 40_000;
+const WANTED_BY_HAND = 86_000;
 
 /** Rows per second of whole runs. */
 export async function benchSyncRate(context: BenchContext): Promise<Measurement[]> {
@@ -103,12 +104,7 @@ function lines(rates: ReadonlyMap<Name, Record<"hand" | "ours", number>>, engine
   const limit = (name: Name, shown: string, held: { reference: number; bar: number; against: string }) =>
     measured({ name: shown, value: rates.get(name)?.ours ?? 0, unit: "rows/s", kind: "rate", ...held });
   return [
-    byHand("rate1000", "sync-rate-1000", null),
-    limit("rate1000", "sync-rate-1000/limit", {
-      reference: WANTED_RATE,
-      bar: 1,
-      against: "a limit: rows a second at 1,000 a request",
-    }),
+    byHand("rate1000", "sync-rate-1000", WANTED_RATE / WANTED_BY_HAND),
     byHand("rate100", "sync-rate-100", 0.5),
     byHand("rate1", "sync-rate-1", null),
     limit("rate1", "sync-rate-1/engine", {

@@ -27,6 +27,13 @@ const isKey = (text: string): boolean =>
   /^[A-Za-z0-9+/]+={0,2}$/.test(text) && Buffer.from(text, "base64").length === 32;
 
 const VARIABLES = z.object({
+  EGRET_URL: address(["http:", "https:"], "https://egret.example").describe(
+    "a server whose API commands work with, instead of with Postgres and NATS: `egret login` explains",
+  ),
+  EGRET_TOKEN: z
+    .string()
+    .optional()
+    .describe("token for that server's API; not set: what `egret login` keeps"),
   EGRET_DATABASE_URL: address(
     ["postgres:", "postgresql:"],
     "postgres://egret:…@localhost:5432/egret",
@@ -118,6 +125,16 @@ const VARIABLES = z.object({
   EGRET_WORKER_CONCURRENCY: whole(1, 10_000, 100).describe(
     "runs and deliveries that one worker process holds at once",
   ),
+  EGRET_API_SYNC_CREATED_STATUS: z
+    .enum(["200", "201"], { error: "must be 200 or 201" })
+    .default("200")
+    .transform((text) => (text === "201" ? 201 : 200))
+    .describe(
+      "HTTP status of the API's answer to a created sync: clients differ in which of both they ask for",
+    ),
+  EGRET_API_RATE_LIMIT: whole(0, 100_000, 20).describe(
+    "requests that one token of the API may make per second, in each process; 0 for as many as it likes",
+  ),
   EGRET_RUNS_PER_WORKSPACE: whole(1, 10_000, 8).describe(
     "runs of one workspace that work at the same time, over all processes; others wait their turn",
   ),
@@ -142,6 +159,9 @@ const VARIABLES = z.object({
 
 /** Settings of this process. Addresses may carry passwords: show `redactedConfig`, never this. */
 export interface Config {
+  /** Of the server whose API commands are to use. */
+  remoteUrl: string | null;
+  remoteToken: string | null;
   databaseUrl: string | null;
   natsUrl: string | null;
   /** Base64, the first one writes; empty when not set. */
@@ -161,6 +181,8 @@ export interface Config {
   exchangeRetentionDays: number;
   recordRetentionDays: number;
   workerConcurrency: number;
+  apiRequestsPerSecond: number;
+  apiSyncCreatedStatus: 200 | 201;
   runsPerWorkspace: number;
   streamMaxBytes: number;
   /** May hold a password. */
@@ -202,6 +224,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = e
   }
   const values = parsed.data;
   return {
+    remoteUrl: values.EGRET_URL ?? null,
+    remoteToken: values.EGRET_TOKEN ?? null,
     databaseUrl: values.EGRET_DATABASE_URL ?? null,
     natsUrl: values.EGRET_NATS_URL ?? null,
     secretKeys: values.EGRET_SECRET_KEY ?? [],
@@ -219,6 +243,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = e
     exchangeRetentionDays: values.EGRET_EXCHANGE_RETENTION_DAYS,
     recordRetentionDays: values.EGRET_RECORD_RETENTION_DAYS,
     workerConcurrency: values.EGRET_WORKER_CONCURRENCY,
+    apiRequestsPerSecond: values.EGRET_API_RATE_LIMIT,
+    apiSyncCreatedStatus: values.EGRET_API_SYNC_CREATED_STATUS,
     runsPerWorkspace: values.EGRET_RUNS_PER_WORKSPACE,
     streamMaxBytes: values.EGRET_STREAM_MAX_BYTES,
     otlpEndpoint: values.EGRET_OTLP_ENDPOINT ?? null,
@@ -246,6 +272,9 @@ export function configVariables(): ConfigVariable[] {
 /** The settings as a start-up log line may show them: what can hold a secret only as `set` or `not set`. */
 export function redactedConfig(config: Config): Record<string, string | number | boolean> {
   const {
+    // Of commands, not of the server that logs its settings.
+    remoteUrl: _url,
+    remoteToken: _token,
     databaseUrl,
     natsUrl,
     secretKeys,

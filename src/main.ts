@@ -1,10 +1,7 @@
 /** The composition root: opens what a process needs, starts the roles asked for, and releases it all backwards. */
 import { hostname } from "node:os";
-import type { Hono } from "hono";
-import { sql } from "kysely";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import { findHook } from "./configuration/hooks.ts";
 import {
   destinationStamps,
   findSync,
@@ -21,11 +18,7 @@ import { createDestinationSender } from "./destinations/registry.ts";
 import { AppError } from "./domain/errors.ts";
 import { acceptTrigger, releaseSync } from "./engine/claims.ts";
 import { acceptTrial } from "./engine/trials.ts";
-import { type HealthCheck, healthRoutes } from "./http/healthRoutes.ts";
-import { type HookDesk, hookRoutes } from "./http/hookRoutes.ts";
-import { metricsRoutes } from "./http/metricsRoutes.ts";
-import { type HttpServer, serveHttp } from "./http/server.ts";
-import { publishCommand } from "./log/commands.ts";
+import { type HttpServer, type Served, serveHttp } from "./http/server.ts";
 import { connectLog, ensureTopology, type LogConnection } from "./log/connection.ts";
 import { EventLog } from "./log/eventLog.ts";
 import { follow } from "./log/follow.ts";
@@ -44,6 +37,7 @@ import { DeliveryMetrics } from "./runtime/deliveryMetrics.ts";
 import { destinationTarget } from "./runtime/destinationTarget.ts";
 import { EndpointHealth } from "./runtime/endpointHealth.ts";
 import { runEngine } from "./runtime/engineSession.ts";
+import { registerExchangeMetrics } from "./runtime/exchangeMetrics.ts";
 import { startNotifier } from "./runtime/notifier.ts";
 import type { TracingOptions } from "./runtime/otelTracing.ts";
 import { startOutboxRelay } from "./runtime/outboxRelay.ts";
@@ -58,10 +52,12 @@ import { startTrialWorker } from "./runtime/trialWorker.ts";
 import { DEFAULT_RUNS_PER_WORKSPACE, openRunAdmission } from "./runtime/triggers/runAdmission.ts";
 import { startScheduler } from "./runtime/triggers/scheduler.ts";
 import { startSequences } from "./runtime/triggers/sequence.ts";
+import { startUnbegunRuns } from "./runtime/triggers/unbegunRuns.ts";
 import { webhookTarget } from "./runtime/webhookTarget.ts";
 import { type OutboundSettings, openOutboundPools } from "./security/outboundPools.ts";
 import { openSecretBox, type SecretBox } from "./security/secretBox.ts";
 import { VERSION, WEBHOOK_USER_AGENT } from "./version.ts";
+import { type ApiSettings, webPages } from "./webPages.ts";
 
 /** What one process can be asked to do; production runs as many of each as it likes. */
 export const ROLES = ["api", "worker", "projector", "scheduler"] as const;
@@ -88,7 +84,7 @@ export interface Services {
   close(): Promise<void>;
 }
 
-export interface EgretSettings extends ServiceSettings, OutboundSettings {
+export interface EgretSettings extends ServiceSettings, OutboundSettings, ApiSettings {
   roles: readonly Role[];
   http: { host: string; port: number };
   /** Where people reach Egret, for links in alerts; not given, its own address. */
@@ -185,10 +181,15 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
     let isDraining = false;
     // They tell of the installation, not of this process: from a few processes is enough.
     if (roles.includes("api") || roles.includes("projector")) registerServiceMetrics(registry, services);
-    const app = healthRoutes(healthChecks(services), () => isDraining);
-    app.route("/", metricsRoutes(registry));
-    if (roles.includes("api")) app.route("/", hookRoutes(hookDesk(services)));
-    const server = await serve(app, settings);
+    const served = webPages({
+      services,
+      settings,
+      registry,
+      releases,
+      isDraining: () => isDraining,
+      publicUrl,
+    });
+    const server = await serve(served, settings);
     if (roles.includes("api")) ownUrl = server.url;
     releases.push(server.close);
     const close = () => {
@@ -210,7 +211,7 @@ async function startTracing({ tracing, logger }: EgretSettings): Promise<Tracing
 }
 
 /** Without the API nobody needs to know the port beforehand: of several workers on a machine each finds one. */
-async function serve(app: Hono, { http, roles, logger }: EgretSettings): Promise<HttpServer> {
+async function serve(app: Served, { http, roles, logger }: EgretSettings): Promise<HttpServer> {
   return serveHttp(app, http).catch(async (error: Error) => {
     const isTaken = (error.cause as NodeJS.ErrnoException | undefined)?.code === "EADDRINUSE";
     if (!isTaken || roles.includes("api")) throw error;
@@ -234,11 +235,13 @@ function urlOf({ host, port }: EgretSettings["http"]): string {
 }
 
 function startTriggers(
-  { connection, database: { db } }: Services,
+  { connection, log, database: { db } }: Services,
   { releases, logger }: { releases: Releases; logger: Logger },
 ): void {
   const scheduler = startScheduler({ db, connection, logger });
   releases.push(() => scheduler.stop());
+  const unbegun = startUnbegunRuns({ db, log, logger });
+  releases.push(() => unbegun.stop());
   const sequences = startSequences({ db, connection, logger });
   releases.push(() => sequences.close());
 }
@@ -282,7 +285,10 @@ function startDeliveries(
   };
   const keepsExchanges = (settings.exchangeRetentionDays ?? DEFAULT_EXCHANGE_DAYS) > 0;
   const exchanges = keepsExchanges ? new ExchangeStore({ pool: database.pool, log: logger }) : undefined;
-  if (exchanges !== undefined) releases.push(() => exchanges.close());
+  if (exchanges !== undefined) {
+    releases.push(() => exchanges.close());
+    registerExchangeMetrics(registry, exchanges);
+  }
   const circuit = new EndpointHealth({
     log,
     connection,
@@ -366,20 +372,4 @@ function startWorkers(
   };
   const commands = startCommandWorker({ connection, log, desk, logger, tracing });
   releases.push(() => commands.close());
-}
-
-function hookDesk({ connection, database: { db } }: Services): HookDesk {
-  return {
-    find: (token) => findHook(db, token),
-    publish: async (workspaceId, { id, payload }) => {
-      await publishCommand(connection, { workspaceId, verb: "trigger", payload, id });
-    },
-  };
-}
-
-function healthChecks({ connection, database }: Services): HealthCheck[] {
-  return [
-    { name: "postgres", check: async () => void (await sql`select 1`.execute(database.db)) },
-    { name: "nats", check: async () => void (await connection.jsm.getAccountInfo()) },
-  ];
 }

@@ -20,6 +20,8 @@ function problemsOf(env: Record<string, string>): Record<string, string> {
 describe("the settings", () => {
   test("have defaults, so that an empty environment will do", () => {
     expect(readConfig({})).toEqual({
+      remoteUrl: null,
+      remoteToken: null,
       databaseUrl: null,
       natsUrl: null,
       outboundAllow: [],
@@ -37,6 +39,8 @@ describe("the settings", () => {
       exchangeRetentionDays: 14,
       recordRetentionDays: 14,
       workerConcurrency: 100,
+      apiRequestsPerSecond: 20,
+      apiSyncCreatedStatus: 200,
       runsPerWorkspace: 8,
       streamMaxBytes: 4_294_967_296,
       otlpEndpoint: null,

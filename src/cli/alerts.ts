@@ -1,13 +1,13 @@
 /** `egret alerts`: what is wrong with syncs now, and what was. */
 import { Command } from "commander";
-import { type ListedAlert, listAlerts } from "../projections/alerts.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { ShownAlert } from "./desks.ts";
 import { count, dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
 import { paint, print, printJson, table } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface AlertsOptions extends ReachOptions {
+interface AlertsOptions extends DeskOptions {
   open?: boolean;
   sync?: string;
   workspace?: string;
@@ -31,23 +31,17 @@ export function alertsCommand(): Command {
     .option("--limit <count>", "how many", wholeNumber(1, 1_000), 20)
     .option("--json", "print one JSON object a line")
     .addHelpText("after", "\nExample:\n  egret alerts --open");
-  return withReachOptions(command).action(async (options: AlertsOptions) => {
-    const reach = await findServices(options);
-    const alerts = await withDatabase(reach, async ({ db }) => {
-      const { sync, workspace, limit } = options;
-      const isOpen = options.open === true;
-      if (sync === undefined && workspace === undefined) return listAlerts(db, { isOpen, limit });
-      const found = await findWorkspace(db, workspace);
-      if (sync === undefined) return listAlerts(db, { workspaceId: found.id, isOpen, limit });
-      return listAlerts(db, { syncId: (await findSyncNamed(db, found, sync)).id, isOpen, limit });
-    });
+  return withDeskOptions(command).action(async (options: AlertsOptions) => {
+    const { sync, workspace, limit, open: isOpen = false } = options;
+    const wanted = { sync, workspace, limit, isOpen };
+    const alerts = await withDesk("alerts", options, (desk) => desk.list(wanted));
     if (options.json === true) for (const alert of alerts) printJson(alert);
     else if (alerts.length === 0) print(options.open === true ? "no open alerts" : "no alerts yet");
     else for (const line of table(HEADINGS, alerts.map(cells), RIGHT)) print(line);
   });
 }
 
-function cells(alert: ListedAlert): string[] {
+function cells(alert: ShownAlert): string[] {
   return [
     String(alert.id),
     alert.sync_name ?? `sync ${alert.sync_id}`,
@@ -62,7 +56,7 @@ function cells(alert: ListedAlert): string[] {
 }
 
 /** The state of an alert in its colour. */
-export function paintAlertState(state: ListedAlert["state"]): string {
+export function paintAlertState(state: ShownAlert["state"]): string {
   return paint(state === "open" ? "red" : "green", state);
 }
 

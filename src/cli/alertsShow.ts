@@ -2,14 +2,14 @@
 import { Command } from "commander";
 import { NotFound } from "../domain/errors.ts";
 import type { AnyEvent } from "../domain/event.ts";
-import { getAlert, type ListedAlert } from "../projections/alerts.ts";
-import { isAlertEvent } from "../runtime/alerts/alertActor.ts";
 import { paintAlertState, shortType } from "./alerts.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { ShownAlert } from "./desks.ts";
 import { eventLine } from "./eventLine.ts";
 import { counted, dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
 import { paint, print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
 /** The command, with its one subcommand. */
 export function alertCommand(): Command {
@@ -29,36 +29,22 @@ function alertShowCommand(): Command {
     )
     .option("--json", "print one JSON object")
     .addHelpText("after", "\nExample:\n  egret alert show 501");
-  return withReachOptions(command).action(async (id: number, options: ReachOptions & { json?: boolean }) => {
-    const reach = await findServices(options);
-    const alert = await withDatabase(reach, ({ db }) => getAlert(db, id));
-    if (alert === null) {
-      throw new NotFound(`there is no alert ${id}; \`egret alerts\` shows the latest`);
-    }
-    const history = await withLog(reach, ({ log }) =>
-      log.load({
-        kind: "alert",
-        workspaceId: alert.workspace_id,
-        syncId: alert.sync_id,
-        alertId: alert.configuration_id,
-      }),
-    );
-    const events = history
-      .map(({ event }) => event)
-      .filter((event) => isAlertEvent(event) && event.data.alert_instance_id === id);
-    if (options.json === true) printJson({ ...alert, events });
-    else printAlert(alert, events);
+  return withDeskOptions(command).action(async (id: number, options: DeskOptions & { json?: boolean }) => {
+    const found = await withDesk("alerts", options, (desk) => desk.show(id));
+    if (found === null) throw new NotFound(`there is no alert ${id}; \`egret alerts\` shows the latest`);
+    if (options.json === true) printJson({ ...found.alert, events: found.events });
+    else printAlert(found.alert, found.events);
   });
 }
 
-const RESOLUTIONS: Readonly<Record<NonNullable<ListedAlert["resolution"]>, string>> = {
+const RESOLUTIONS: Readonly<Record<NonNullable<ShownAlert["resolution"]>, string>> = {
   recovered: "recovered",
   moment: "over as it happened",
   configuration_deleted: "its configuration was deleted; webhooks were not told",
   sync_deleted: "its sync was deleted; webhooks were not told",
 };
 
-function printAlert(alert: ListedAlert, events: readonly AnyEvent[]): void {
+function printAlert(alert: ShownAlert, events: readonly AnyEvent[]): void {
   const { id, type, state, resolution, resolved_run_id, last_raised_run_id } = alert;
   const sync = alert.sync_name === null ? "" : ` (${alert.sync_name})`;
   print(`${paint("bold", `alert ${id}`)}  ${shortType(type)}  ${paintAlertState(state)}`);

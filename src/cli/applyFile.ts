@@ -4,10 +4,11 @@ import { type Applied, applyChanges } from "../configuration/apply.ts";
 import { type EgretFile, type ReadOptions, readEgretFile } from "../configuration/egretFile.ts";
 import { type Plan, planChanges } from "../configuration/plan.ts";
 import type { Database } from "../projections/database.ts";
+import { type TestedDestination, testDestinations } from "../runtime/connectionTest.ts";
 import type { OutboundSettings } from "../security/outboundPools.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { postgresSource } from "../sources/postgres.ts";
-import { type TestedDestination, testDestinations } from "./connectionTest.ts";
+import { VERSION } from "../version.ts";
 import { type Resend, resendsOf } from "./resends.ts";
 
 /** What planning and applying need. */
@@ -81,7 +82,7 @@ export async function testChangedDestinations(
     .orderBy("destination.id")
     .execute();
   return testDestinations(
-    { db, box },
+    { db, box, version: VERSION },
     rows.map(({ id }) => id),
     outbound,
   );

@@ -1,17 +1,15 @@
 /** `egret calls <sync>`: the latest requests to a sync's destination and what was answered, live where one wants. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
-import type { Kysely } from "kysely";
-import { type DestinationCall, LATEST_CALLS, latestCalls } from "../projections/calls.ts";
-import type { Database } from "../projections/database.ts";
+import { type DestinationCall, LATEST_CALLS } from "../projections/calls.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { headerLine, printable } from "./exchangeLines.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
 import { bytes, clock, dayAndTime, duration } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
 import { complain, isTerminal, paint, print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface CallsOptions extends ReachOptions {
+interface CallsOptions extends DeskOptions {
   run?: number;
   workspace?: string;
   limit: number;
@@ -43,33 +41,32 @@ export function callsCommand(): Command {
         "\nas the rows of its batch are kept, its first 64 KiB; of an answer its first 4 KiB.\n" +
         "\nExamples:\n  egret calls airports --run 7011 --full\n  egret calls airports --follow",
     );
-  return withReachOptions(command).action(calls);
+  return withDeskOptions(command).action(calls);
 }
 
 async function calls(name: string, options: CallsOptions): Promise<void> {
-  const reach = await findServices(options);
-  await withDatabase(reach, async ({ db }) => {
-    const sync = await findSyncNamed(db, await findWorkspace(db, options.workspace), name);
-    const wanted = { syncId: sync.id, runId: options.run, limit: options.limit };
-    const shown = new Map<string, number>();
-    const show = (found: readonly DestinationCall[]): void => {
-      for (const call of found.toReversed()) {
-        const key = `${call.sync_run_id}-${call.batch} ${call.attempt} ${call.started_at.getTime()}`;
-        if (!shown.has(key)) printCall(call, options);
-        shown.set(key, call.started_at.getTime() + call.duration_ms);
-      }
-    };
-    const first = await latestCalls(db, wanted);
-    show(first);
-    if (options.follow === true) await follow(db, wanted, { show, shown });
-    else if (first.length === 0 && options.json !== true)
-      complain("no calls, or none that are kept any more");
-  });
+  const wanted = { name, workspace: options.workspace, runId: options.run };
+  await withDesk("calls", options, (desk) =>
+    desk.withLatest(wanted, async (latest) => {
+      const shown = new Map<string, number>();
+      const show = (found: readonly DestinationCall[]): void => {
+        for (const call of found.toReversed()) {
+          const key = `${call.sync_run_id}-${call.batch} ${call.attempt} ${call.started_at.getTime()}`;
+          if (!shown.has(key)) printCall(call, options);
+          shown.set(key, call.started_at.getTime() + call.duration_ms);
+        }
+      };
+      const first = await latest(options.limit);
+      show(first);
+      if (options.follow === true) await follow(latest, { show, shown });
+      else if (first.length === 0 && options.json !== true)
+        complain("no calls, or none that are kept any more");
+    }),
+  );
 }
 
 async function follow(
-  db: Kysely<Database>,
-  wanted: Parameters<typeof latestCalls>[1],
+  latest: (limit: number, since: Date) => Promise<DestinationCall[]>,
   { show, shown }: { show(found: readonly DestinationCall[]): void; shown: Map<string, number> },
 ): Promise<void> {
   const stop = new AbortController();
@@ -80,7 +77,7 @@ async function follow(
     while (!stop.signal.aborted) {
       await delay(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined);
       const since = new Date(Date.now() - LATE_MS);
-      show(await latestCalls(db, { ...wanted, since, limit: MOST_AT_ONCE }));
+      show(await latest(MOST_AT_ONCE, since));
       for (const [key, endedMs] of shown) if (endedMs < since.getTime() - LATE_MS) shown.delete(key);
     }
   } finally {

@@ -1,22 +1,20 @@
 /** `egret deliveries list`: deliveries by state, event, target, run, time or answer, newest first, page by page. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Kysely } from "kysely";
 import { InvalidInput } from "../domain/errors.ts";
-import type { Database } from "../projections/database.ts";
-import type { Delivery } from "../projections/deliveries.ts";
-import { type DeliveryPlace, searchDeliveries } from "../projections/deliverySearch.ts";
+import { type DeliveryPlace, placeText, readPlace } from "../projections/deliverySearch.ts";
 import { paintState } from "./deliveryWords.ts";
-import { findDestinationNamed, findWorkspace } from "./findConfigured.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { ShownDelivery } from "./desks.ts";
 import { counted, dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
-import { findSearched, type SearchOptions, withSearchOptions } from "./searchOptions.ts";
+import { type SearchOptions, withSearchOptions } from "./searchOptions.ts";
 import { complain, print, printJson, table } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
 const STATES = ["pending", "retrying", "delivered", "dead"] as const;
 
-interface ListOptions extends ReachOptions, SearchOptions {
-  state?: Delivery["state"];
+interface ListOptions extends DeskOptions, SearchOptions {
+  state?: ShownDelivery["state"];
   destination?: string;
   after?: DeliveryPlace;
   limit: number;
@@ -41,33 +39,19 @@ export function deliveriesListCommand(): Command {
       "\nExamples:\n  egret deliveries list --state dead --webhook pager --since 24h\n" +
         "  egret deliveries list --status 503 --json",
     );
-  return withReachOptions(command).action(list);
+  return withDeskOptions(command).action(list);
 }
 
 async function list(options: ListOptions): Promise<void> {
   if (options.webhook !== undefined && options.destination !== undefined) {
     throw new InvalidInput("a delivery has one target: give --webhook or --destination, not both");
   }
-  const { state, limit } = options;
-  const reach = await findServices(options);
-  const { rows, names } = await withDatabase(reach, async ({ db }) => {
-    const target = await targetOf(db, options);
-    const found = await searchDeliveries(db, {
-      ...target,
-      states: state === undefined ? undefined : [state],
-      event: options.event,
-      runId: options.run,
-      httpStatus: options.status,
-      since: options.since,
-      until: options.until,
-      after: options.after,
-      limit: limit + 1,
-    });
-    return { rows: found, names: await targetNames(db) };
-  });
+  const { limit } = options;
+  const search = { ...options, limit: limit + 1 };
+  const { rows, names } = await withDesk("deliveries", options, (desk) => desk.list(search));
   const page = rows.slice(0, limit);
   const last = page.at(-1);
-  if (options.json === true) for (const row of page) printJson({ ...row, cursor: cursorOf(row) });
+  if (options.json === true) for (const row of page) printJson({ ...row, cursor: placeText(row) });
   else if (last === undefined) print("no deliveries fit");
   else {
     const lines = table(
@@ -76,33 +60,11 @@ async function list(options: ListOptions): Promise<void> {
       RIGHT,
     );
     for (const line of lines) print(line);
-    if (rows.length > limit) complain(`There are more: add --after ${cursorOf(last)}`);
+    if (rows.length > limit) complain(`There are more: add --after ${placeText(last)}`);
   }
 }
 
-async function targetOf(db: Kysely<Database>, options: ListOptions) {
-  const { workspace, webhookId, syncId } = await findSearched(db, options);
-  const scope = { workspaceId: workspace?.id, syncId };
-  if (webhookId !== undefined) return { ...scope, targetKind: "webhook" as const, targetId: webhookId };
-  if (options.destination === undefined) return scope;
-  const within = workspace ?? (await findWorkspace(db, options.workspace));
-  const { id } = await findDestinationNamed(db, within, options.destination);
-  return { ...scope, targetKind: "destination" as const, targetId: id };
-}
-
-/** Names of targets as `webhook/14`; those that were deleted have none any more. */
-async function targetNames(db: Kysely<Database>): Promise<Map<string, string>> {
-  const [webhooks, destinations] = await Promise.all([
-    db.selectFrom("egret.webhooks").select(["id", "name"]).execute(),
-    db.selectFrom("egret.destinations").select(["id", "name"]).execute(),
-  ]);
-  return new Map([
-    ...webhooks.map(({ id, name }) => [`webhook/${id}`, name] as const),
-    ...destinations.map(({ id, name }) => [`destination/${id}`, name] as const),
-  ]);
-}
-
-function cells(row: Delivery, names: ReadonlyMap<string, string>): string[] {
+function cells(row: ShownDelivery, names: ReadonlyMap<string, string>): string[] {
   const key = `${row.target_kind}/${row.target_id}`;
   return [
     row.id,
@@ -116,15 +78,8 @@ function cells(row: Delivery, names: ReadonlyMap<string, string>): string[] {
   ];
 }
 
-/** A place in the list as one word. */
-function cursorOf({ created_at, id }: DeliveryPlace): string {
-  return Buffer.from(`${created_at.getTime()} ${id}`).toString("base64url");
-}
-
 function readCursor(text: string): DeliveryPlace {
-  const [, ms, id] = /^(\d{1,15}) (\S+)$/.exec(Buffer.from(text, "base64url").toString()) ?? [];
-  if (ms === undefined || id === undefined) {
-    throw new InvalidArgumentError("Give a cursor as a page before showed it.");
-  }
-  return { created_at: new Date(Number(ms)), id };
+  const place = readPlace(text);
+  if (place === null) throw new InvalidArgumentError("Give a cursor as a page before showed it.");
+  return place;
 }

@@ -1,10 +1,10 @@
 /** A delivery and its attempts in words, for every command that shows them. */
-import type { Attempt, Delivery } from "../projections/deliveries.ts";
+import type { ShownAttempt, ShownDelivery } from "./desks.ts";
 import { clock, duration } from "./format.ts";
 import { paint } from "./terminal.ts";
 
 /** One attempt on one line. */
-export function attemptLine({ attempt, started_at, duration_ms, http_status, error }: Attempt): string {
+export function attemptLine({ attempt, started_at, duration_ms, http_status, error }: ShownAttempt): string {
   const verdict = error === null ? paint("green", `HTTP ${http_status} accepted`) : paint("red", error);
   return `${paint("dim", clock(started_at))} attempt ${attempt}  ${verdict}  ${paint("dim", duration(duration_ms))}`;
 }
@@ -14,7 +14,7 @@ export function paintState({
   state,
   death_reason,
   next_attempt_at,
-}: Pick<Delivery, "state" | "death_reason" | "next_attempt_at">): string {
+}: Pick<ShownDelivery, "state" | "death_reason" | "next_attempt_at">): string {
   switch (state) {
     case "delivered":
       return paint("green", state);

@@ -1,14 +1,12 @@
 /** `egret destination test <destination>`: one request without rows now, and whether it passed. */
 import { Command } from "commander";
-import { readOutbound } from "../security/outboundPools.ts";
-import { testDestinations } from "./connectionTest.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findDestinationNamed, findWorkspace } from "./findConfigured.ts";
 import { testLines } from "./planOutput.ts";
-import { findServices, type ReachOptions, secretBoxOf, withDatabase, withReachOptions } from "./reach.ts";
 import { print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface TestOptions extends ReachOptions {
+interface TestOptions extends DeskOptions {
   workspace?: string;
   json?: boolean;
 }
@@ -21,16 +19,11 @@ export function destinationTestCommand(): Command {
     .option("--workspace <name>", "name or id; needed when there are several")
     .option("--json", "print one JSON object")
     .addHelpText("after", `${EXIT_CODES_HELP}\n\nExample:\n  egret destination test ops`);
-  return withReachOptions(command).action(async (wanted: string, options: TestOptions) => {
-    const reach = await findServices(options);
-    const box = secretBoxOf(reach);
-    readOutbound(reach.outbound);
-    const tested = await withDatabase(reach, async ({ db }) => {
-      const { id } = await findDestinationNamed(db, await findWorkspace(db, options.workspace), wanted);
-      return testDestinations({ db, box }, [id], reach.outbound);
-    });
-    if (options.json === true) for (const each of tested) printJson(each);
-    else for (const line of testLines(tested)) print(line);
-    if (!tested.every(({ ok }) => ok)) process.exitCode = EXIT.failed;
+  return withDeskOptions(command).action(async (wanted: string, options: TestOptions) => {
+    const { workspace } = options;
+    const tested = await withDesk("destinations", options, (desk) => desk.test({ name: wanted, workspace }));
+    if (options.json === true) printJson(tested);
+    else for (const line of testLines([tested])) print(line);
+    if (!tested.ok) process.exitCode = EXIT.failed;
   });
 }

@@ -1,15 +1,14 @@
 /** `egret dry-run <sync>`: what a run of the sync would do now, without sending anything. */
 import { Command } from "commander";
 import type { EventData } from "../domain/event.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
 import { count, counted, duration } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
 import { complain, isTerminal, paint, print, printJson } from "./terminal.ts";
-import { tryOut } from "./tryOut.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface DryRunOptions extends ReachOptions {
+interface DryRunOptions extends DeskOptions {
   full?: boolean;
   workspace?: string;
   timeout: number;
@@ -30,26 +29,20 @@ export function dryRunCommand(): Command {
       "\nIt may run beside a run of the same sync: its figures are those of the moment. The exit code is 1 when it fails,\n" +
         `and when a fuse would stop the run.\n${EXIT_CODES_HELP}\n\nExample:\n  egret dry-run airports`,
     );
-  return withReachOptions(command).action((sync: string, options: DryRunOptions) => dryRun(sync, options));
+  return withDeskOptions(command).action((sync: string, options: DryRunOptions) => dryRun(sync, options));
 }
 
 async function dryRun(syncName: string, options: DryRunOptions): Promise<void> {
-  const reach = await findServices(options);
   const isJson = options.json === true;
-  const { runId, end } = await withDatabase(reach, async ({ db }) => {
-    const workspace = await findWorkspace(db, options.workspace);
-    const sync = await findSyncNamed(db, workspace, syncName);
-    return withLog(reach, (open) =>
-      tryOut(open, db, {
-        workspaceId: workspace.id,
-        syncId: sync.id,
-        verb: "dry_run",
-        payload: { force_full_sync: options.full === true },
-        timeoutMs: options.timeout * 1_000,
-        isShown: !isJson && isTerminal(),
-      }),
-    );
-  });
+  const { runId, end } = await withDesk("trials", options, (desk) =>
+    desk.dryRun({
+      name: syncName,
+      workspace: options.workspace,
+      isFull: options.full === true,
+      timeoutMs: options.timeout * 1_000,
+      isShown: !isJson && isTerminal(),
+    }),
+  );
   if (end.type === "trial.failed") {
     if (isJson) printJson({ run_id: runId, status: "failed", ...withoutIds(end.data) });
     else {
@@ -71,7 +64,10 @@ function withoutIds<T extends { sync_run_id: number }>(data: T): Omit<T, "sync_r
 }
 
 /** The figures as a table of two columns, and what is to be said about them. */
-export function dryRunLines(syncName: string, data: EventData<"trial.completed">): string[] {
+export function dryRunLines(
+  syncName: string,
+  data: Omit<EventData<"trial.completed">, "destination_id">,
+): string[] {
   const { dry } = data;
   if (dry === null) return [];
   const figures: [string, number | null][] = [

@@ -9,5 +9,5 @@ Exit codes:
   0  done
   1  it was done, and it failed
   2  something in what was asked is wrong; nothing was done
-  3  Postgres or NATS cannot be reached, or nothing says where they are
+  3  Postgres, NATS or the server of --url cannot be reached, or nothing says where they are
   4  nothing happened in time: is a worker running?`;

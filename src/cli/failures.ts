@@ -1,7 +1,9 @@
 /** How a command that cannot go on says so: a message and the fix, an exit code, and no stack unless it was asked for. */
+import { ApiError, ApiUnreachable } from "../client/apiError.ts";
 import { environment, InvalidConfig } from "../config.ts";
 import { AppError, InvalidInput, NotFound, RunFailure, toError, Unavailable } from "../domain/errors.ts";
 import { EXIT } from "./exitCodes.ts";
+import { describeApiError } from "./remote/apiFailure.ts";
 
 /** Nothing says where Postgres and NATS are. */
 export class NotConfigured extends AppError {
@@ -71,6 +73,8 @@ function describe(error: Error): Failure {
     };
   }
   if (error instanceof AppError) return { lines: [error.message], exitCode: EXIT.failed };
+  if (error instanceof ApiError) return describeApiError(error);
+  if (error instanceof ApiUnreachable) return { lines: [error.message], exitCode: EXIT.unreachable };
   return describeForeign(error);
 }
 

@@ -1,12 +1,11 @@
 /** `egret webhook pause|resume` and `egret destination pause|resume`: hold a target's deliveries back without losing any. */
 import { Command } from "commander";
-import { setPaused } from "../configuration/operations.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findDestinationNamed, findWebhookNamed, findWorkspace } from "./findConfigured.ts";
-import { findServices, type ReachOptions, secretBoxOf, withDatabase, withReachOptions } from "./reach.ts";
 import { print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface PauseOptions extends ReachOptions {
+interface PauseOptions extends DeskOptions {
   workspace?: string;
   json?: boolean;
 }
@@ -41,15 +40,12 @@ function switchCommand(
     .argument(`<${kind}>`, "name or id")
     .option("--workspace <name>", "name or id; needed when there are several")
     .option("--json", "print one JSON object");
-  return withReachOptions(command).action(async (wanted: string, options: PauseOptions) => {
-    const reach = await findServices(options);
-    const box = secretBoxOf(reach);
-    const { name, isChanged } = await withDatabase(reach, async ({ db }) => {
-      const find = kind === "webhook" ? findWebhookNamed : findDestinationNamed;
-      const found = await find(db, await findWorkspace(db, options.workspace), wanted);
-      const operation = { db, box, kind, id: found.id, actor: `egret ${kind} ${verb}` };
-      return { name: found.name, isChanged: await setPaused(operation, paused) };
-    });
+  return withDeskOptions(command).action(async (wanted: string, options: PauseOptions) => {
+    const { workspace } = options;
+    const area = kind === "webhook" ? "webhooks" : "destinations";
+    const { name, isChanged } = await withDesk(area, options, (desk) =>
+      desk.setPaused({ name: wanted, workspace }, paused),
+    );
     if (options.json === true) printJson({ [kind]: name, paused, changed: isChanged });
     else print(sentence({ kind, name, paused, isChanged }));
   });

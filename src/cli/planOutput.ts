@@ -2,8 +2,8 @@
 import type { Applied } from "../configuration/apply.ts";
 import type { Change, FieldChange } from "../configuration/configItem.ts";
 import type { Plan } from "../configuration/plan.ts";
+import type { TestedDestination } from "../runtime/connectionTest.ts";
 import type { ConfiguredIds } from "./applyFile.ts";
-import type { TestedDestination } from "./connectionTest.ts";
 import { counted, dayAndTime } from "./format.ts";
 import type { Resend } from "./resends.ts";
 import { paint } from "./terminal.ts";
@@ -13,8 +13,8 @@ const MAX_VALUE_LETTERS = 60;
 /** One line per object that changes, with its fields below; then the counts. */
 export function planLines(changes: readonly Change[]): string[] {
   const lines: string[] = [];
-  for (const { action, kind, name, fields } of changes) {
-    const title = `${kind} ${name}`;
+  for (const { action, kind, name, fields, takesOver } of changes) {
+    const title = `${kind} ${name}${takesOver === true ? " (made through the API: the file takes it over)" : ""}`;
     if (action === "create") lines.push(paint("green", `+ ${title}`));
     if (action === "delete") lines.push(paint("red", `- ${title}`));
     if (action === "update")

@@ -1,6 +1,7 @@
 /** The command line as a whole: its commands, its help, and what a wrong word leads to. */
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { handOnRemote, REMOTE_HELP } from "./deskOptions.ts";
 import { environmentHelp } from "./environmentHelp.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
 
@@ -21,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   sync: async () => (await import("./sync.ts")).syncCommand(),
   state: async () => (await import("./state.ts")).stateCommand(),
   hook: async () => (await import("./hook.ts")).hookCommand(),
+  token: async () => (await import("./token.ts")).tokenCommand(),
   records: async () => (await import("./records.ts")).recordsCommand(),
   calls: async () => (await import("./calls.ts")).callsCommand(),
   deliveries: async () => (await import("./deliveries.ts")).deliveriesCommand(),
@@ -30,6 +32,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   endpoints: async () => (await import("./endpoints.ts")).endpointsCommand(),
   webhook: async () => (await import("./webhook.ts")).webhookCommand(),
   destination: async () => (await import("./destination.ts")).destinationCommand(),
+  login: async () => (await import("./login.ts")).loginCommand(),
+  logout: async () => (await import("./login.ts")).logoutCommand(),
+  whoami: async () => (await import("./whoami.ts")).whoamiCommand(),
   tail: async () => (await import("./tail.ts")).tailCommand(),
   audit: async () => (await import("./audit.ts")).auditCommand(),
   listen: async () => (await import("./listen.ts")).listenCommand(),
@@ -55,10 +60,13 @@ export async function buildProgram(firstWord: string | undefined): Promise<Comma
     )
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
+    .option("--url <address>", "work with the server there, by its API (else EGRET_URL)")
+    .option("--token <token>", "token for that server; safer: EGRET_TOKEN, or `egret login`")
+    .hook("preAction", handOnRemote)
     .showSuggestionAfterError(true)
     .showHelpAfterError("(add --help for what there is)")
     .exitOverride()
-    .addHelpText("after", `${HELP}${environmentHelp()}\n${EXIT_CODES_HELP}`);
+    .addHelpText("after", `${HELP}${REMOTE_HELP}\n${environmentHelp()}\n${EXIT_CODES_HELP}`);
   const one = firstWord === undefined ? undefined : Object.getOwnPropertyDescriptor(COMMANDS, firstWord);
   const isVersion = firstWord === "-V" || firstWord === "--version";
   const all = isVersion ? [] : Object.values(COMMANDS);

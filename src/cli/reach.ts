@@ -1,5 +1,4 @@
 /** How commands find and open Postgres and NATS: the environment first, else a development server that runs here. */
-import type { Command } from "commander";
 import { type Config, readConfig } from "../config.ts";
 import { readDevelopmentServices } from "../embedded/services.ts";
 import { connectLog, type LogConnection } from "../log/connection.ts";
@@ -9,11 +8,9 @@ import { type OpenDatabase, openDatabase, pingDatabase } from "../projections/da
 import type { OutboundSettings } from "../security/outboundPools.ts";
 import { openSecretBox, type SecretBox } from "../security/secretBox.ts";
 import { NotConfigured } from "./failures.ts";
+import type { ReachOptions } from "./reachOptions.ts";
 
-/** Options of every command that talks to the services. */
-export interface ReachOptions {
-  dir?: string;
-}
+export { type ReachOptions, withReachOptions } from "./reachOptions.ts";
 
 /** Where the services are, as far as anything says so. */
 export interface Reach {
@@ -29,14 +26,6 @@ export interface Reach {
 export function outboundOf(config: Config, isDevelopment: boolean): OutboundSettings {
   const { outboundAllow, outboundProxy, outboundCaFile } = config;
   return { allowHttp: config.allowHttp || isDevelopment, outboundAllow, outboundProxy, outboundCaFile };
-}
-
-/** Adds the options of a command that talks to the services. */
-export function withReachOptions(command: Command): Command {
-  return command.option(
-    "--dir <folder>",
-    "folder of a running development server (else EGRET_DIR, else .egret)",
-  );
 }
 
 /** The settings, with what the command line says about the folder. */
@@ -70,7 +59,8 @@ function notConfigured(reach: Reach, what: string, variable: string): NotConfigu
   return new NotConfigured(
     `nothing says where ${what} is: ${variable} is not set, and no development server runs in ${reach.config.dir}.\n` +
       "  Either start one in another shell:  egret start\n" +
-      "  or set EGRET_DATABASE_URL, EGRET_NATS_URL and EGRET_SECRET_KEY to say which services to use.",
+      "  or set EGRET_DATABASE_URL, EGRET_NATS_URL and EGRET_SECRET_KEY to say which services to use,\n" +
+      "  or work with a server elsewhere, by its API:  egret login <url>",
   );
 }
 

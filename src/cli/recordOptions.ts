@@ -1,22 +1,14 @@
 /** The options by which `egret records` chooses rows, and the run they are rows of. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Kysely } from "kysely";
-import { NotFound } from "../domain/errors.ts";
-import {
-  INVALID_STATUSES,
-  RECORD_STATUSES,
-  type RecordFilter,
-  type RecordStatus,
-} from "../engine/records.ts";
-import type { BatchOperation, Database } from "../projections/database.ts";
-import { getRun } from "../projections/runs.ts";
-import type { ReachOptions } from "./reach.ts";
+import { RECORD_OPERATIONS, STATUS_WORDS, statusesOf } from "../engine/recordExport.ts";
+import { RECORD_STATUSES, type RecordStatus } from "../engine/records.ts";
+import type { BatchOperation } from "../projections/database.ts";
+import type { DeskOptions } from "./deskOptions.ts";
+import type { WantedRecords } from "./desks.ts";
 import { parseRunId } from "./runInLog.ts";
 
-const OPERATIONS = ["upsert", "update", "insert", "append", "delete"] as const satisfies BatchOperation[];
-
 /** What they hold. */
-export interface RecordOptions extends ReachOptions {
+export interface RecordOptions extends DeskOptions {
   status?: readonly RecordStatus[];
   key?: string;
   operation?: BatchOperation;
@@ -31,31 +23,17 @@ export function withRecordOptions(command: Command): Command {
       recordStatus,
     )
     .option("--key <key>", "only rows with exactly this key")
-    .addOption(new Option("--operation <operation>", "only rows sent as this").choices(OPERATIONS));
+    .addOption(new Option("--operation <operation>", "only rows sent as this").choices(RECORD_OPERATIONS));
 }
 
 function recordStatus(text: string): readonly RecordStatus[] {
-  if (text === "invalid") return INVALID_STATUSES;
-  const found = RECORD_STATUSES.find((status) => status === text);
-  if (found !== undefined) return [found];
+  const word = STATUS_WORDS.find((status) => status === text);
+  if (word !== undefined) return statusesOf(word);
   throw new InvalidArgumentError(`Give one of ${RECORD_STATUSES.join(", ")}, invalid.`);
 }
 
-/**
- * The filter that the command line asks for.
- * @throws NotFound when there is no such run, or it is one that keeps no rows.
- */
-export async function recordFilter(
-  db: Kysely<Database>,
-  runId: string,
-  options: RecordOptions,
-): Promise<RecordFilter> {
-  const id = parseRunId(runId);
-  const run = await getRun(db, id);
-  if (run === null) throw new NotFound(`there is no run ${id}; \`egret runs\` lists the latest`);
-  if (run.run_kind !== "normal") {
-    throw new NotFound(`run ${id} was a ${run.run_kind} run: rows are kept of runs that send them all`);
-  }
+/** Which rows of which run the command line asks for. */
+export function wantedRecords(runId: string, options: RecordOptions): WantedRecords {
   const { status: statuses, key: identifier, operation } = options;
-  return { runId: id, syncId: run.sync_id, statuses, identifier, operation };
+  return { runId: parseRunId(runId), statuses, identifier, operation };
 }

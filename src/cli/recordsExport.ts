@@ -1,15 +1,14 @@
 /** `egret records export <run>`: every row of a run with what became of it, as NDJSON or CSV, however many there are. */
 import { once } from "node:events";
 import { Command, Option } from "commander";
-import { areRecordsKept } from "../engine/recordQueries.ts";
-import { readRecords } from "../engine/records.ts";
-import { recordLine, recordsCsv } from "../engine/recordText.ts";
-import { findServices, withDatabase, withReachOptions } from "./reach.ts";
-import { type RecordOptions, recordFilter, withRecordOptions } from "./recordOptions.ts";
+import { EXPORT_FORMATS, type ExportFormat } from "../engine/recordExport.ts";
+import { withDeskOptions } from "./deskOptions.ts";
+import { type RecordOptions, wantedRecords, withRecordOptions } from "./recordOptions.ts";
 import { complain } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
 interface ExportOptions extends RecordOptions {
-  format: "ndjson" | "csv";
+  format: ExportFormat;
   escapeFormulas?: boolean;
 }
 
@@ -20,7 +19,7 @@ export function recordsExportCommand(): Command {
     .argument("<run>", "id of the run")
     .addOption(
       new Option("--format <format>", "one JSON object a line, or CSV with a header")
-        .choices(["ndjson", "csv"])
+        .choices(EXPORT_FORMATS)
         .default("ndjson"),
     )
     .option(
@@ -31,28 +30,22 @@ export function recordsExportCommand(): Command {
     "after",
     "\nExample:\n  egret records export 7011 --format csv --status rejected --escape-formulas > rejected.csv",
   );
-  return withReachOptions(command).action(exportRecords);
+  return withDeskOptions(command).action(exportRecords);
 }
 
 async function exportRecords(runId: string, options: ExportOptions): Promise<void> {
   const { format, escapeFormulas: escapesFormulas = false } = options;
-  const reach = await findServices(options);
-  await withDatabase(reach, async ({ db }) => {
-    const filter = await recordFilter(db, runId, options);
-    if (!(await areRecordsKept(db, filter.runId)))
-      complain("Rows of this run are not kept any more, or not all of them: the export is not whole.");
-    if (format === "csv") await write(recordsCsv([], { hasHeader: true, escapesFormulas }));
-    for await (const records of readRecords(db, filter)) {
-      const text =
-        format === "csv"
-          ? recordsCsv(records, { hasHeader: false, escapesFormulas })
-          : records.map((record) => `${recordLine(record)}\n`).join("");
-      await write(text);
-    }
+  const wanted = wantedRecords(runId, options);
+  await withDesk("records", options, async (desk) => {
+    const onBegin = ({ isKept }: { isKept: boolean }) => {
+      if (!isKept)
+        complain("Rows of this run are not kept any more, or not all of them: the export is not whole.");
+    };
+    for await (const text of desk.export(wanted, { format, escapesFormulas }, onBegin)) await write(text);
   });
 }
 
 /** Waits for whoever reads, so that what they have not read yet does not pile up here. */
-async function write(text: string): Promise<void> {
+async function write(text: string | Uint8Array): Promise<void> {
   if (!process.stdout.write(text)) await once(process.stdout, "drain");
 }

@@ -1,16 +1,15 @@
 /** `egret records find <sync> --key <key>`: what became of one key in the latest runs of a sync. */
 import { Command } from "commander";
-import { findRecords } from "../engine/recordQueries.ts";
 import type { RowRecord } from "../engine/records.ts";
 import { recordLine } from "../engine/recordText.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
 import { paintRecordStatus, shown } from "./recordsList.ts";
 import { print, table } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface FindOptions extends ReachOptions {
+interface FindOptions extends DeskOptions {
   key: string;
   workspace?: string;
   limit: number;
@@ -30,13 +29,10 @@ export function recordsFindCommand(): Command {
     .option("--limit <count>", "how many", wholeNumber(1, 1_000), 20)
     .option("--json", "print one JSON object a line")
     .addHelpText("after", "\nExample:\n  egret records find airports --key LHR");
-  return withReachOptions(command).action(async (sync: string, options: FindOptions) => {
-    const { key: identifier, limit } = options;
-    const reach = await findServices(options);
-    const found = await withDatabase(reach, async ({ db }) => {
-      const { id: syncId } = await findSyncNamed(db, await findWorkspace(db, options.workspace), sync);
-      return findRecords(db, { syncId, identifier, limit });
-    });
+  return withDeskOptions(command).action(async (sync: string, options: FindOptions) => {
+    const { key, limit, workspace } = options;
+    const wanted = { name: sync, workspace, key, limit };
+    const found = await withDesk("records", options, (desk) => desk.find(wanted));
     if (options.json === true) for (const record of found) print(recordLine(record));
     else if (found.length === 0)
       print("no run has sent or set aside a row with this key, as far as rows are kept");

@@ -1,14 +1,14 @@
 /** `egret records list <run>`: rows of a run with what became of them, page by page, and how many there are of each status. */
 import { Command, InvalidArgumentError } from "commander";
-import { areRecordsKept, countRecords, listRecords, type RecordCount } from "../engine/recordQueries.ts";
 import { parseCursor, RECORD_STATUSES, type RecordStatus, type RowRecord } from "../engine/records.ts";
 import { recordLine } from "../engine/recordText.ts";
+import { withDeskOptions } from "./deskOptions.ts";
 import { printable } from "./exchangeLines.ts";
 import { counted, dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, withDatabase, withReachOptions } from "./reach.ts";
-import { type RecordOptions, recordFilter, withRecordOptions } from "./recordOptions.ts";
+import { type RecordOptions, wantedRecords, withRecordOptions } from "./recordOptions.ts";
 import { complain, paint, print, table } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
 interface ListOptions extends RecordOptions {
   after?: string;
@@ -30,7 +30,7 @@ export function recordsListCommand(): Command {
     .option("--after <cursor>", "go on after this place: what the page before ended with", readCursor)
     .option("--json", "print one JSON object a line, each with the cursor of its place")
     .addHelpText("after", "\nExample:\n  egret records list 7011 --status rejected");
-  return withReachOptions(command).action(list);
+  return withDeskOptions(command).action(list);
 }
 
 function readCursor(text: string): string {
@@ -40,15 +40,8 @@ function readCursor(text: string): string {
 
 async function list(runId: string, options: ListOptions): Promise<void> {
   const { after, limit, json = false } = options;
-  const reach = await findServices(options);
-  const { found, counts, isKept } = await withDatabase(reach, async ({ db }) => {
-    const filter = await recordFilter(db, runId, options);
-    return {
-      found: await listRecords(db, { ...filter, after, limit: limit + 1 }),
-      counts: json ? null : await countRecords(db, filter),
-      isKept: await areRecordsKept(db, filter.runId),
-    };
-  });
+  const wanted = { ...wantedRecords(runId, options), after, limit, isCounted: !json };
+  const { found, counts, isKept } = await withDesk("records", options, (desk) => desk.list(wanted));
   const page = found.slice(0, limit);
   if (json) for (const record of page) print(recordLine(record, { withCursor: true }));
   else printPage(page, counts);
@@ -58,9 +51,9 @@ async function list(runId: string, options: ListOptions): Promise<void> {
     complain(`There are more: add --after ${last.cursor}`);
 }
 
-function printPage(page: readonly RowRecord[], counts: Record<RecordStatus, RecordCount> | null): void {
-  const parts = RECORD_STATUSES.filter((status) => (counts?.[status].rows ?? 0) > 0).map(
-    (status) => `${paintRecordStatus(status)} ${counted(counts?.[status].rows ?? 0, "row")}`,
+function printPage(page: readonly RowRecord[], counts: ReadonlyMap<RecordStatus, number> | null): void {
+  const parts = RECORD_STATUSES.filter((status) => (counts?.get(status) ?? 0) > 0).map(
+    (status) => `${paintRecordStatus(status)} ${counted(counts?.get(status) ?? 0, "row")}`,
   );
   print(parts.length === 0 ? "no rows fit" : parts.join(", "));
   if (page.length > 0) for (const line of table(HEADINGS, page.map(recordCells))) print(line);

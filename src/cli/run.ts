@@ -1,36 +1,23 @@
 /** `egret run <id>`: what happened in a run, as a timeline, and what became of its batches and lifecycle webhooks. */
 import { Command } from "commander";
-import type { StoredEvent } from "../domain/event.ts";
-import type { Attempt, Delivery } from "../projections/deliveries.ts";
-import { searchDeliveries } from "../projections/deliverySearch.ts";
-import { getRun, type Run } from "../projections/runs.ts";
 import { attemptLine, paintState } from "./deliveryWords.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { RunStory, ShownDelivery, ShownRun } from "./desks.ts";
 import { eventDetails, eventTitle } from "./eventLine.ts";
 import { EXIT } from "./exitCodes.ts";
-import { clock, counted, dayAndTime, duration } from "./format.ts";
-import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
-import { findAnyRun, parseRunId } from "./runInLog.ts";
+import { clock, count, counted, dayAndTime, duration } from "./format.ts";
+import { parseRunId } from "./runInLog.ts";
 import { RunScreen } from "./runScreen.ts";
 import { paintStatus } from "./runs.ts";
 import { paint, print, printJson, StatusLine } from "./terminal.ts";
-import { watchToEnd } from "./watchRun.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface RunOptions extends ReachOptions {
+interface RunOptions extends DeskOptions {
   all?: boolean;
   watch?: boolean;
   json?: boolean;
 }
 
-interface Story {
-  run: Run | null;
-  events: StoredEvent[];
-  deliveries: Delivery[];
-  attempts: Attempt[];
-}
-
-const MOST_DELIVERIES = 100_000;
-/** A run may wait for its turn for long: whoever watches it has time, ms. */
-const PATIENCE_MS = 86_400_000;
 /** Batches that went well at once are only counted beyond this number. */
 const SHOWN_BATCHES = 10;
 
@@ -44,74 +31,40 @@ export function runCommand(): Command {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      "\nThe timeline comes from the log, the deliveries from the read models.\n\nExample:\n  egret run 7011",
+      "\nThe timeline comes from the log, which the API does not show; the deliveries from the read models.\n\nExample:\n  egret run 7011",
     );
-  return withReachOptions(command).action(async (id: string, options: RunOptions) => {
-    const runId = parseRunId(id);
-    if (options.watch === true) await watch(options, runId);
-    const story = await readStory(options, runId);
-    if (options.json === true) printJson({ ...story, events: story.events.map(({ event }) => event) });
-    else printStory(story, options.all === true);
-  });
-}
-
-/** Shows the run until it has ended; one that has ended already is told of at once. */
-async function watch(options: RunOptions, runId: number): Promise<void> {
-  const reach = await findServices(options);
-  await withLog(reach, async ({ connection, log }) => {
-    const run = await findAnyRun(connection, runId);
-    const first = (await log.load(run))[0];
-    const screen = options.json === true ? null : new RunScreen(new StatusLine());
-    const last = await watchToEnd({
-      connection,
-      run,
-      fromSequence: first?.sequence ?? 1,
-      startTimeoutMs: PATIENCE_MS,
-      onEvent: (event) => screen?.onEvent(event),
-      onProgress: (progress) => screen?.onProgress(progress),
-    });
-    if (last.type === "sync.failed" || last.type === "trial.failed") process.exitCode = EXIT.failed;
-  });
-  if (options.json !== true) print();
-}
-
-async function readStory(options: RunOptions, runId: number): Promise<Story> {
-  const reach = await findServices(options);
-  const events = await withLog(reach, async ({ connection, log }) =>
-    log.load(await findAnyRun(connection, runId)),
+  return withDeskOptions(command).action((id: string, options: RunOptions) =>
+    withDesk("runs", options, async (desk) => {
+      const runId = parseRunId(id);
+      const isJson = options.json === true;
+      if (options.watch === true) {
+        const isFailed = await desk.watch(runId, isJson ? null : new RunScreen(new StatusLine()));
+        if (isFailed) process.exitCode = EXIT.failed;
+        if (!isJson) print();
+      }
+      const story = await desk.story(runId);
+      if (isJson) printJson(story);
+      else printStory(runId, story, options.all === true);
+    }),
   );
-  return withDatabase(reach, async ({ db }) => {
-    const run = await getRun(db, runId);
-    const newestFirst = await searchDeliveries(db, { runId, limit: MOST_DELIVERIES });
-    const attempts = await db
-      .selectFrom("egret_read.attempts")
-      .innerJoin("egret_read.deliveries as delivery", (join) =>
-        join
-          .onRef("delivery.id", "=", "egret_read.attempts.delivery_id")
-          .onRef("delivery.target_kind", "=", "egret_read.attempts.target_kind")
-          .onRef("delivery.target_id", "=", "egret_read.attempts.target_id"),
-      )
-      .selectAll("egret_read.attempts")
-      .where("delivery.run_id", "=", runId)
-      .where("egret_read.attempts.run_id", "=", runId)
-      .orderBy("attempt")
-      .execute();
-    return { run, events, deliveries: newestFirst.toReversed(), attempts };
-  });
 }
 
-function printStory({ run, events, deliveries, attempts }: Story, showAll: boolean): void {
-  const first = events[0]?.event;
-  if (first === undefined) return;
+function printStory(runId: number, { run, events, deliveries, attempts }: RunStory, showAll: boolean): void {
+  const begun = events[0]?.time ?? run?.created_at;
+  if (begun === undefined) return;
   const status = run === null ? "not projected yet" : paintStatus(run.status);
-  print(`${paint("bold", first.subject)}  ${run?.sync_name ?? ""}  ${status}  ${dayAndTime(first.time)}`);
-  let before = Date.parse(first.time);
-  for (const { event } of events) {
+  print(
+    `${paint("bold", events[0]?.subject ?? `run/${runId}`)}  ${run?.sync_name ?? ""}  ${status}  ${dayAndTime(begun)}`,
+  );
+  let before = new Date(begun).getTime();
+  for (const event of events) {
     const atMs = Date.parse(event.time);
     const step = paint("dim", `+${duration(atMs - before)}`.padStart(9));
     print(`  ${paint("dim", clock(event.time))} ${step}  ${eventTitle(event, 16)} ${eventDetails(event)}`);
     before = atMs;
   }
+  // What the events would tell, as far as the run's end tells it too.
+  if (events.length === 0 && run !== null) for (const line of runLines(run)) print(`  ${line}`);
   const batches = deliveries.filter(({ target_kind }) => target_kind === "destination");
   printDeliveries("batches", batches, { attempts, showAll });
   printDeliveries(
@@ -124,10 +77,33 @@ function printStory({ run, events, deliveries, attempts }: Story, showAll: boole
   );
 }
 
+function runLines(run: ShownRun): string[] {
+  const endedAt = run.completed_at;
+  const facts: [string, string | null][] = [
+    ["kind", run.run_kind === "normal" ? null : run.run_kind],
+    [
+      "took",
+      endedAt === null ? null : duration(endedAt.getTime() - (run.started_at ?? run.created_at).getTime()),
+    ],
+    ["full sync", run.full_sync ? "yes" : null],
+    ["in source", run.source_record_count === null ? null : counted(run.source_record_count, "row")],
+    ["invalid", run.source_record_invalids ? count(run.source_record_invalids) : null],
+    ["sent", run.records_processed === null ? null : count(run.records_processed)],
+    ["accepted", run.records_updated === null ? null : count(run.records_updated)],
+    ["rejected", run.records_failed === null ? null : count(run.records_failed)],
+    ["canceled", run.canceled ? "yes" : null],
+    ["error", run.error_code === null ? null : `${run.error_code}: ${run.error_message}`],
+    ["detail", run.error_detail],
+  ];
+  return facts.flatMap(([name, value]) =>
+    value === null ? [] : [`${paint("dim", name.padEnd(12))} ${value}`],
+  );
+}
+
 function printDeliveries(
   title: string,
-  deliveries: readonly Delivery[],
-  { attempts, showAll }: { attempts: readonly Attempt[]; showAll: boolean },
+  deliveries: readonly ShownDelivery[],
+  { attempts, showAll }: { attempts: RunStory["attempts"]; showAll: boolean },
 ): void {
   if (deliveries.length === 0) return;
   const tried = Map.groupBy(attempts, deliveryKey);

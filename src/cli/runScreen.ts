@@ -18,6 +18,9 @@ const PHASES: Readonly<Record<string, string>> = {
   "trial.started": "working",
 };
 
+/** How far a run is, whoever tells it. */
+type Progress = Omit<RunProgress, "workspace_id" | "sync_id" | "sync_run_id">;
+
 /** Takes what is heard of one run and keeps a terminal up to date. */
 export class RunScreen {
   readonly #status: StatusLine;
@@ -31,6 +34,7 @@ export class RunScreen {
     timeLeftMs: null,
   };
   #firstEventMs: number | null = null;
+  #step: string | null = null;
 
   constructor(status: StatusLine) {
     this.#status = status;
@@ -56,7 +60,23 @@ export class RunScreen {
     if (isTerminal()) this.#draw();
   }
 
-  onProgress(progress: RunProgress): void {
+  /** What asking again and again tells: each step once as a line, the progress below. */
+  onPolled({ step, sinceMs, progress }: { step: string; sinceMs: number; progress: Progress | null }): void {
+    if (step !== this.#step) {
+      this.#step = step;
+      this.#status.print(`  ${paint("dim", `+${duration(sinceMs)}`.padStart(9))}  ${step}`);
+    }
+    if (progress === null) return;
+    if (progress.phase !== this.#view.phase) this.#enter(progress.phase);
+    this.onProgress(progress);
+  }
+
+  /** Takes the progress away. */
+  onEnd(): void {
+    this.#status.clear();
+  }
+
+  onProgress(progress: Progress): void {
     // A message of an earlier phase can arrive after the event that ended it.
     if (progress.phase !== this.#view.phase) return;
     this.#view.rowsRead = progress.rows_read;

@@ -1,13 +1,13 @@
 /** `egret runs`: the latest runs, newest first. */
 import { Command } from "commander";
-import { listRuns, type Run } from "../projections/runs.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { ShownRun } from "./desks.ts";
 import { count, dayAndTime, duration } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
 import { paint, print, printJson, table } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface RunsOptions extends ReachOptions {
+interface RunsOptions extends DeskOptions {
   sync?: string;
   workspace?: string;
   limit: number;
@@ -37,21 +37,16 @@ export function runsCommand(): Command {
     .option("--limit <count>", "how many", wholeNumber(1, 1_000), 20)
     .option("--json", "print one JSON object a line")
     .addHelpText("after", "\nExample:\n  egret runs --sync airports --limit 5");
-  return withReachOptions(command).action(async (options: RunsOptions) => {
-    const reach = await findServices(options);
-    const runs = await withDatabase(reach, async ({ db }) => {
-      if (options.sync === undefined) return listRuns(db, { limit: options.limit });
-      const workspace = await findWorkspace(db, options.workspace);
-      const sync = await findSyncNamed(db, workspace, options.sync);
-      return listRuns(db, { limit: options.limit, syncId: sync.id });
-    });
+  return withDeskOptions(command).action(async (options: RunsOptions) => {
+    const { sync, workspace, limit } = options;
+    const runs = await withDesk("runs", options, (desk) => desk.list({ sync, workspace, limit }));
     if (options.json === true) for (const run of runs) printJson(run);
     else if (runs.length === 0) print("no runs yet; start one with: egret trigger <sync> --watch");
     else for (const line of table(HEADINGS, runs.map(cells), RIGHT)) print(line);
   });
 }
 
-function cells(run: Run): string[] {
+function cells(run: ShownRun): string[] {
   const from = run.started_at ?? run.created_at;
   return [
     String(run.id),
@@ -68,12 +63,15 @@ function cells(run: Run): string[] {
 }
 
 /** With deletes: what was processed adds up. Source: docs; behaviour.md 4.2. */
-function changedOf({ source_record_updates: updates, source_record_deletes: deletes }: Run): number | null {
+function changedOf({
+  source_record_updates: updates,
+  source_record_deletes: deletes,
+}: ShownRun): number | null {
   return updates === null ? null : updates + (deletes ?? 0);
 }
 
 /** The status of a run in its colour. */
-export function paintStatus(status: Run["status"]): string {
+export function paintStatus(status: ShownRun["status"]): string {
   if (status === "completed") return paint("green", status);
   if (status === "skipped") return paint("dim", status);
   return status === "failed" ? paint("red", status) : paint("cyan", status);

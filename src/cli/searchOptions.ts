@@ -4,6 +4,7 @@ import type { Kysely } from "kysely";
 import { suggestion } from "../configuration/nearest.ts";
 import { LIFECYCLE_EVENTS, type LifecycleEvent } from "../domain/lifecycle.ts";
 import type { Database } from "../projections/database.ts";
+import type { DeliverySearch } from "./desks.ts";
 import { findSyncNamed, findWebhookNamed, findWorkspace, type Named } from "./findConfigured.ts";
 import { instant } from "./instant.ts";
 import { wholeNumber } from "./options.ts";
@@ -52,7 +53,7 @@ function lifecycleEvent(text: string): LifecycleEvent {
  */
 export async function findSearched(
   db: Kysely<Database>,
-  { webhook, sync, workspace: wanted }: SearchOptions,
+  { webhook, sync, workspace: wanted }: Pick<DeliverySearch, "webhook" | "sync" | "workspace">,
 ): Promise<SearchedIds> {
   if (webhook === undefined && sync === undefined && wanted === undefined) {
     return { workspace: null, webhookId: undefined, syncId: undefined };

@@ -7,6 +7,7 @@ import { openLogger } from "../logger.ts";
 import { ROLES, type Role, type RunningEgret, startEgret } from "../main.ts";
 import { EXIT } from "./exitCodes.ts";
 import { describeFailure } from "./failures.ts";
+import { firstToken } from "./firstToken.ts";
 import { configOf, logLimitsOf, outboundOf, type ReachOptions, withReachOptions } from "./reach.ts";
 import { complain, isTerminal, paint, print } from "./terminal.ts";
 
@@ -43,6 +44,7 @@ async function start(options: StartOptions): Promise<void> {
     return;
   }
   announce(opened, config, logger);
+  await showFirstToken(opened);
   const failure = await Promise.race([signals.first, opened.egret.failed, serverLoss(opened.embedded)]);
   if (failure instanceof Error) logger.fatal({ err: failure }, "egret.failed");
   else logger.info({ signal: failure }, "egret.draining");
@@ -87,6 +89,8 @@ async function open(config: Config, roles: readonly Role[], logger: Logger): Pro
       http: { host: config.httpHost, port: config.httpPort },
       publicUrl: config.publicUrl,
       concurrency: config.workerConcurrency,
+      apiRequestsPerSecond: config.apiRequestsPerSecond,
+      apiSyncCreatedStatus: config.apiSyncCreatedStatus,
       runsPerWorkspace: config.runsPerWorkspace,
       tracing:
         config.otlpEndpoint === null ? null : { endpoint: config.otlpEndpoint, share: config.traceShare },
@@ -113,6 +117,18 @@ function announce({ egret, embedded, roles }: Opened, { dir }: Config, logger: L
   print("  egret tail                    see every event as it comes");
   print("  egret doctor                  check everything");
   print("Ctrl-C drains and ends it.");
+  print();
+}
+
+/** On a terminal alone: elsewhere it would stand in a log for good. */
+async function showFirstToken({ egret, roles }: Opened): Promise<void> {
+  if (!isTerminal() || !roles.includes("api")) return;
+  const token = await firstToken(egret.services.database.db, "egret start");
+  if (token === null) return;
+  print(
+    `The first token of its API (${egret.url}/docs), personal and shown this once; more with: egret token create`,
+  );
+  print(`  ${paint("bold", token)}`);
   print();
 }
 

@@ -1,14 +1,12 @@
-/** `egret sync pause|resume`: hold back what starts a sync by itself. */
+/** `egret sync`: what there is of syncs, and what holds back what starts one by itself. */
 import { Command } from "commander";
-import type { Kysely } from "kysely";
-import { setPaused } from "../configuration/operations.ts";
-import type { Database } from "../projections/database.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
-import { findServices, type ReachOptions, secretBoxOf, withDatabase, withReachOptions } from "./reach.ts";
+import { syncListCommand, syncShowCommand } from "./syncList.ts";
 import { print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface SyncOptions extends ReachOptions {
+interface SyncOptions extends DeskOptions {
   workspace?: string;
   json?: boolean;
 }
@@ -23,7 +21,9 @@ interface Done {
 /** The command, with its subcommands. */
 export function syncCommand(): Command {
   return new Command("sync")
-    .description("operate one sync")
+    .description("list syncs, show and operate one")
+    .addCommand(syncListCommand())
+    .addCommand(syncShowCommand())
     .addCommand(
       switchCommand("pause", true)
         .description(
@@ -47,24 +47,15 @@ function switchCommand(verb: "pause" | "resume", paused: boolean): Command {
     .argument("<sync>", "name or id")
     .option("--workspace <name>", "name or id; needed when there are several")
     .option("--json", "print one JSON object");
-  return withReachOptions(command).action(async (wanted: string, options: SyncOptions) => {
-    const reach = await findServices(options);
-    const box = secretBoxOf(reach);
-    const done = await withDatabase(reach, async ({ db }): Promise<Done> => {
-      const found = await findSyncNamed(db, await findWorkspace(db, options.workspace), wanted);
-      const operation = { db, box, kind: "sync", id: found.id, actor: `egret sync ${verb}` } as const;
-      const isChanged = await setPaused(operation, paused);
-      return { name: found.name, isChanged, isPausedByFile: await isPausedByFile(db, found.id) };
-    });
+  return withDeskOptions(command).action(async (wanted: string, options: SyncOptions) => {
+    const { workspace } = options;
+    const done = await withDesk("syncs", options, (desk) =>
+      desk.setPaused({ name: wanted, workspace }, paused),
+    );
     const { name, isChanged, isPausedByFile: byFile } = done;
     if (options.json === true) printJson({ sync: name, paused: paused || byFile, changed: isChanged });
     else print(sentence(done, paused));
   });
-}
-
-async function isPausedByFile(db: Kysely<Database>, id: number): Promise<boolean> {
-  const row = await db.selectFrom("egret.syncs").select("options").where("id", "=", id).executeTakeFirst();
-  return row?.options["paused"] === true;
 }
 
 function sentence({ name, isChanged, isPausedByFile }: Done, paused: boolean): string {

@@ -1,15 +1,15 @@
 /** `egret test-sync <sync>`: sends one record to the sync's destination and shows what was said. */
 import { Command } from "commander";
-import { readTestExchange, type TestExchange } from "../engine/trials.ts";
+import type { TestExchange } from "../engine/trials.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { TrialEnd } from "./desks.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
 import { duration } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
 import { complain, paint, print, printJson } from "./terminal.ts";
-import { type TriedOut, tryOut } from "./tryOut.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface TestOptions extends ReachOptions {
+interface TestOptions extends DeskOptions {
   key?: string;
   workspace?: string;
   timeout: number;
@@ -30,32 +30,19 @@ export function testSyncCommand(): Command {
       "\nThe sync's state does not change: a run sends the row all the same. Secrets are not shown. The exit code is 1\n" +
         `when the record is not accepted.\n${EXIT_CODES_HELP}\n\nExample:\n  egret test-sync airports --key LHR`,
     );
-  return withReachOptions(command).action((sync: string, options: TestOptions) => testSync(sync, options));
+  return withDeskOptions(command).action((sync: string, options: TestOptions) => testSync(sync, options));
 }
 
 async function testSync(syncName: string, options: TestOptions): Promise<void> {
-  const reach = await findServices(options);
-  await withDatabase(reach, async ({ db }) => {
-    const workspace = await findWorkspace(db, options.workspace);
-    const sync = await findSyncNamed(db, workspace, syncName);
-    const tried = await withLog(reach, (open) =>
-      tryOut(open, db, {
-        workspaceId: workspace.id,
-        syncId: sync.id,
-        verb: "test",
-        payload: options.key === undefined ? {} : { identifier: options.key },
-        timeoutMs: options.timeout * 1_000,
-        isShown: false,
-      }),
-    );
-    const exchange = await readTestExchange(db, tried.runId);
-    if (options.json === true) printJson({ ...resultOf(tried), ...exchange });
-    else printTest(tried, exchange);
-    if (resultOf(tried).outcome !== "accepted") process.exitCode = EXIT.failed;
-  });
+  const { key, workspace, timeout } = options;
+  const wish = { name: syncName, workspace, key, timeoutMs: timeout * 1_000 };
+  const { tried, exchange } = await withDesk("trials", options, (desk) => desk.test(wish));
+  if (options.json === true) printJson({ ...resultOf(tried), ...exchange });
+  else printTest(tried, exchange);
+  if (resultOf(tried).outcome !== "accepted") process.exitCode = EXIT.failed;
 }
 
-function resultOf({ runId: run_id, end }: TriedOut): {
+function resultOf({ runId: run_id, end }: TrialEnd): {
   run_id: number;
   outcome: string;
   error_code?: string;
@@ -67,7 +54,7 @@ function resultOf({ runId: run_id, end }: TriedOut): {
   return { run_id, outcome: "not sent", error_code, error_message, error_detail };
 }
 
-function printTest({ runId, end }: TriedOut, exchange: TestExchange | null): void {
+function printTest({ runId, end }: TrialEnd, exchange: TestExchange | null): void {
   if (end.type === "trial.failed") {
     complain(`${end.data.error_code}: ${end.data.error_message}`);
     if (end.data.error_detail !== null) complain(end.data.error_detail);

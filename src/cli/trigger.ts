@@ -1,28 +1,17 @@
 /** `egret trigger <sync>`: starts a run and, when asked, watches it to its end. */
 import { randomUUID } from "node:crypto";
 import { Command } from "commander";
-import { InvalidInput } from "../domain/errors.ts";
-import type { EventData } from "../domain/event.ts";
-import { failedDestinations } from "./connectionTest.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { ShownEnd, TriggeredRun } from "./desks.ts";
 import { EXIT, EXIT_CODES_HELP } from "./exitCodes.ts";
-import { TimedOut } from "./failures.ts";
-import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
 import { count, duration } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import {
-  findServices,
-  type OpenLog,
-  type ReachOptions,
-  withDatabase,
-  withLog,
-  withReachOptions,
-} from "./reach.ts";
-import { checkCommandId, type RunAnswer, requestRun } from "./requestRun.ts";
+import { checkCommandId } from "./requestRun.ts";
 import { RunScreen } from "./runScreen.ts";
 import { complain, paint, print, printJson, StatusLine } from "./terminal.ts";
-import { type RunEnd, watchRun } from "./watchRun.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface TriggerOptions extends ReachOptions {
+interface TriggerOptions extends DeskOptions {
   full?: boolean;
   allowDeletes?: boolean;
   allowRejects?: boolean;
@@ -33,8 +22,6 @@ interface TriggerOptions extends ReachOptions {
   reason: string;
   timeout: number;
 }
-
-type Triggered = Extract<RunAnswer, { kind: "triggered" }>;
 
 /** The command. */
 export function triggerCommand(): Command {
@@ -47,84 +34,60 @@ export function triggerCommand(): Command {
     .option("--watch", "show progress and wait for the end; the exit code tells the outcome")
     .option("--workspace <name>", "name or id; needed when there are several")
     .option("--id <key>", "idempotency key: the same key never starts a second run")
-    .option("--reason <text>", "who or what asks; stands in the run's history", "egret trigger")
+    .option(
+      "--reason <text>",
+      "who or what asks, in the run's history; through the API it is the name of the token",
+      "egret trigger",
+    )
     .option("--timeout <seconds>", "how long to wait until the run is taken up", wholeNumber(1, 86_400), 30)
     .option("--json", "print one JSON object")
     .addHelpText("after", `${EXIT_CODES_HELP}\n\nExample:\n  egret trigger airports --watch`);
-  return withReachOptions(command).action((sync: string, options: TriggerOptions) => trigger(sync, options));
+  return withDeskOptions(command).action((sync: string, options: TriggerOptions) => trigger(sync, options));
 }
 
 async function trigger(syncName: string, options: TriggerOptions): Promise<void> {
-  const id = checkCommandId(options.id ?? randomUUID());
-  const reach = await findServices(options);
-  await withDatabase(reach, async ({ db }) => {
-    const workspace = await findWorkspace(db, options.workspace);
-    const sync = await findSyncNamed(db, workspace, syncName);
-    await withLog(reach, async (open) => {
-      const timeoutMs = options.timeout * 1_000;
-      const request = {
-        workspaceId: workspace.id,
-        syncId: sync.id,
-        isFull: options.full === true,
-        allowDeletes: options.allowDeletes,
-        allowRejects: options.allowRejects,
-        id,
-        timeoutMs,
-      };
-      const answer = await requestRun(open, db, { ...request, reason: options.reason });
-      const run = acceptedRun(answer, { id, timeoutS: options.timeout });
-      for (const name of await failedDestinations(db, sync.id))
-        complain(
-          `${paint("yellow", "warning")} destination ${name} failed its last connection test; test it again with: egret destination test ${name}`,
-        );
-      if (options.watch === true) await watch(open, run, options);
-      else report(run, options);
+  const timeoutMs = options.timeout * 1_000;
+  await withDesk("runs", options, async (desk) => {
+    const run = await desk.trigger({
+      name: syncName,
+      workspace: options.workspace,
+      isFull: options.full === true,
+      allowDeletes: options.allowDeletes,
+      allowRejects: options.allowRejects,
+      id: checkCommandId(options.id ?? randomUUID()),
+      reason: options.reason,
+      timeoutMs,
     });
+    for (const name of run.failedDestinations)
+      complain(
+        `${paint("yellow", "warning")} destination ${name} failed its last connection test; test it again with: egret destination test ${name}`,
+      );
+    if (options.watch === true) await watch(run, options);
+    else report(run, options);
   });
 }
 
-function acceptedRun(answer: RunAnswer, { id, timeoutS }: { id: string; timeoutS: number }): Triggered {
-  if (answer.kind === "triggered") return answer;
-  if (answer.kind === "refused")
-    throw new InvalidInput(`refused (${answer.refusal.code}): ${answer.refusal.message}`);
-  throw new TimedOut(
-    `nothing took the command within ${timeoutS} s: is \`egret start\` with the role \`worker\` running? ` +
-      `The command waits in the queue as ${id} and starts a run as soon as one does.`,
-  );
-}
-
-function report({ run }: Triggered, { json }: TriggerOptions): void {
+function report(run: TriggeredRun, { json }: TriggerOptions): void {
   const { workspaceId: workspace_id, syncId: sync_id, runId: run_id } = run;
   if (json === true) printJson({ run_id, sync_id, workspace_id, status: "triggered" });
   else print(`run ${run_id} is triggered; see it with: egret run ${run_id}`);
 }
 
-async function watch(
-  { connection }: OpenLog,
-  { run, sequence }: Triggered,
-  options: TriggerOptions,
-): Promise<void> {
+async function watch(run: TriggeredRun, options: TriggerOptions): Promise<void> {
   const screen = options.json === true ? null : new RunScreen(new StatusLine());
   if (screen !== null) print(paint("bold", `run ${run.runId}`));
-  const end = await watchRun({
-    connection,
-    run,
-    fromSequence: sequence,
-    startTimeoutMs: options.timeout * 1_000,
-    onEvent: (event) => screen?.onEvent(event),
-    onProgress: (progress) => screen?.onProgress(progress),
-  });
+  const end = await run.watch(screen, options.timeout * 1_000);
   if (options.json === true) printJson(toJson(end));
   else printEnd(end);
   if (end.outcome === "failed") process.exitCode = EXIT.failed;
 }
 
-function toJson({ outcome, completed, durationMs }: RunEnd): object {
-  const { sync_run_id: run_id, status: _status, ...rest } = completed;
-  return { run_id, status: outcome, duration_ms: durationMs, ...rest };
+function toJson({ outcome, completed, durationMs }: ShownEnd): object {
+  const { sync_run_id: run_id, ...rest } = completed;
+  return { run_id, ...rest, status: outcome, duration_ms: durationMs };
 }
 
-function printEnd({ outcome, completed, durationMs }: RunEnd): void {
+function printEnd({ outcome, completed, durationMs }: ShownEnd): void {
   print(summaryOf(outcome, completed, durationMs));
   if (outcome === "failed") {
     complain(`${completed.error_code}: ${completed.error_message}`);
@@ -133,7 +96,7 @@ function printEnd({ outcome, completed, durationMs }: RunEnd): void {
 }
 
 /** One line on how a run ended. */
-function summaryOf(outcome: RunEnd["outcome"], end: EventData<"sync.completed">, durationMs: number): string {
+function summaryOf(outcome: ShownEnd["outcome"], end: ShownEnd["completed"], durationMs: number): string {
   const word = outcome === "success" ? paint("green", "success") : paint("red", "failed");
   const read = `${count(end.source_record_count)} rows in the source`;
   const sent = `${count(end.records_processed)} sent, ${count(end.records_updated)} accepted, ${count(end.records_failed)} rejected`;

@@ -1,6 +1,7 @@
-/** `egret webhook`: what an operator does with one webhook; each subcommand has a file of its own. */
+/** `egret webhook`: what there is of webhooks, and what an operator does with one; each subcommand has a file of its own. */
 import { Command } from "commander";
 import { pauseCommand, resumeCommand } from "./pauseTarget.ts";
+import { webhookListCommand } from "./webhookList.ts";
 import { webhookPingCommand } from "./webhookPing.ts";
 import { webhookRotateSecretCommand } from "./webhookRotateSecret.ts";
 import { webhookDisableCommand, webhookEnableCommand } from "./webhookSwitch.ts";
@@ -8,7 +9,8 @@ import { webhookDisableCommand, webhookEnableCommand } from "./webhookSwitch.ts"
 /** The command, with its subcommands. */
 export function webhookCommand(): Command {
   return new Command("webhook")
-    .description("operate one webhook")
+    .description("list webhooks, operate one")
+    .addCommand(webhookListCommand())
     .addCommand(webhookEnableCommand())
     .addCommand(webhookDisableCommand())
     .addCommand(pauseCommand("webhook"))

@@ -1,14 +1,13 @@
 /** `egret webhook rotate-secret <webhook>`: a new signing secret, shown once; the old one may overlap with it. */
 import { Command } from "commander";
-import { rotateWebhookSecret } from "../configuration/operations.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findWebhookNamed, findWorkspace } from "./findConfigured.ts";
 import { dayAndTime } from "./format.ts";
 import { timeSpan } from "./instant.ts";
-import { findServices, type ReachOptions, secretBoxOf, withDatabase, withReachOptions } from "./reach.ts";
 import { paint, print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface RotateOptions extends ReachOptions {
+interface RotateOptions extends DeskOptions {
   overlap: number;
   workspace?: string;
   json?: boolean;
@@ -30,17 +29,14 @@ export function webhookRotateSecretCommand(): Command {
         `Deliveries that wait are signed when they are sent.\n` +
         `${EXIT_CODES_HELP}\n\nExample:\n  egret webhook rotate-secret pager --overlap 24h`,
     );
-  return withReachOptions(command).action(rotate);
+  return withDeskOptions(command).action(rotate);
 }
 
 async function rotate(wanted: string, options: RotateOptions): Promise<void> {
-  const reach = await findServices(options);
-  const box = secretBoxOf(reach);
-  const { name, secret, previousUntil } = await withDatabase(reach, async ({ db }) => {
-    const found = await findWebhookNamed(db, await findWorkspace(db, options.workspace), wanted);
-    const operation = { db, box, id: found.id, actor: "egret webhook rotate-secret" };
-    return { name: found.name, ...(await rotateWebhookSecret(operation, options.overlap)) };
-  });
+  const { workspace, overlap } = options;
+  const { name, secret, previousUntil } = await withDesk("webhooks", options, (desk) =>
+    desk.rotateSecret({ name: wanted, workspace }, overlap),
+  );
   if (options.json === true) {
     printJson({ webhook: name, secret, previous_secret_until: previousUntil?.toISOString() ?? null });
     return;

@@ -1,14 +1,12 @@
 /** `egret webhook enable` and `egret webhook disable`: the switch of one webhook, beside egret.yaml. */
 import { Command } from "commander";
-import { disableWebhook, enableWebhook } from "../configuration/webhookSwitch.ts";
-import { enableEndpoint } from "../runtime/endpointTransitions.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findWebhookNamed, findWorkspace } from "./findConfigured.ts";
 import { dayAndTime } from "./format.ts";
-import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
 import { print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface SwitchOptions extends ReachOptions {
+interface SwitchOptions extends DeskOptions {
   workspace?: string;
   json?: boolean;
 }
@@ -33,20 +31,13 @@ function switchCommand(verb: "enable" | "disable", description: string): Command
     .option("--workspace <name>", "name or id; needed when there are several")
     .option("--json", "print one JSON object")
     .addHelpText("after", `${EXIT_CODES_HELP}\n\nExample:\n  egret webhook ${verb} pager`);
-  return withReachOptions(command);
+  return withDeskOptions(command);
 }
 
 async function enable(wanted: string, options: SwitchOptions): Promise<void> {
-  const reach = await findServices(options);
-  // The log first: when it cannot be reached, nothing is done.
-  const { name, isChanged, wasDisabled, wasOut } = await withLog(reach, ({ log }) =>
-    withDatabase(reach, async ({ db }) => {
-      const { id } = await findWebhookNamed(db, await findWorkspace(db, options.workspace), wanted);
-      const switched = await enableWebhook(db, { id, actor: "egret webhook enable" });
-      const { workspaceId, configVersion } = switched;
-      const endpoint = await enableEndpoint(log, { workspaceId, id, configVersion });
-      return { ...switched, wasOut: endpoint.wasDisabled };
-    }),
+  const { workspace } = options;
+  const { name, isChanged, wasDisabled, wasOut } = await withDesk("webhooks", options, (desk) =>
+    desk.enable({ name: wanted, workspace }),
   );
   if (options.json === true) {
     printJson({ webhook: name, enabled: true, changed: isChanged, was_disabled: wasDisabled });
@@ -63,12 +54,16 @@ async function enable(wanted: string, options: SwitchOptions): Promise<void> {
 }
 
 async function disable(wanted: string, options: SwitchOptions): Promise<void> {
-  const reach = await findServices(options);
-  const { name, isChanged } = await withDatabase(reach, async ({ db }) => {
-    const { id } = await findWebhookNamed(db, await findWorkspace(db, options.workspace), wanted);
-    return disableWebhook(db, { id, reason: "operator", actor: "egret webhook disable" });
-  });
+  const { workspace } = options;
+  const { name, isChanged, outlastsApply } = await withDesk("webhooks", options, (desk) =>
+    desk.disable({ name: wanted, workspace }),
+  );
   if (options.json === true) printJson({ webhook: name, enabled: false, changed: isChanged });
   else if (!isChanged) print(`Webhook ${name} is disabled already.`);
-  else print(`Webhook ${name} is disabled, also for \`egret apply\`, until: egret webhook enable ${name}`);
+  else {
+    const until = outlastsApply
+      ? ", also for `egret apply`, until:"
+      : "; `egret apply` shows it as a difference. To end it:";
+    print(`Webhook ${name} is disabled${until} egret webhook enable ${name}`);
+  }
 }

@@ -70,7 +70,7 @@ export async function readAlertConfigurations(
   db: Kysely<Database>,
   syncId: number,
 ): Promise<AlertConfiguration[]> {
-  return (await activeRows(db, syncId)).map(asConfiguration);
+  return (await activeRows(db, syncId)).map(asAlertConfiguration);
 }
 
 /** Configurations of a sync that were deleted, and whose open alert may have to be closed yet. */
@@ -86,7 +86,7 @@ export async function readUnclosedAlerts(
     .where("closed_at", "is", null)
     .orderBy("id")
     .execute();
-  return rows.map(asConfiguration);
+  return rows.map(asAlertConfiguration);
 }
 
 async function activeRows(db: Kysely<Database>, syncId: number) {
@@ -107,7 +107,8 @@ async function markDeleted(trx: Kysely<Database>, ids: number[]): Promise<void> 
     .execute();
 }
 
-function asConfiguration(row: Selectable<AlertConfigurationTable>): AlertConfiguration {
+/** A row as a configuration. */
+export function asAlertConfiguration(row: Selectable<AlertConfigurationTable>): AlertConfiguration {
   const { id, workspace_id, sync_id, type, send_for, should_send_recovery, options, created_at } = row;
   // It was checked when it was written.
   const setting = { type, send_for, should_send_recovery, options } as unknown as AlertSetting;

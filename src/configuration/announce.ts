@@ -31,6 +31,12 @@ export async function announce(
     actor,
     settings: {
       ...shownSettings(item.settings),
+      ...(item.kind === "sync" || item.label === null ? {} : { label: item.label }),
+      // Their values are the client's own matter: nobody knows what is in them.
+      ...(Object.keys(item.attributes).length > 0
+        ? { attributes_set: Object.keys(item.attributes).sort() }
+        : {}),
+      ...(item.managedBy === "api" ? { managed_by: item.managedBy } : {}),
       ...(secretsSet.length > 0 ? { secrets_set: secretsSet } : {}),
       ...(await operatedSettings(trx, item)),
     },

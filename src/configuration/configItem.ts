@@ -1,6 +1,7 @@
 /** Configured objects in one form, whether declared in a file or read from our Postgres, so that they can be compared. */
 import type { ConfigKind } from "../domain/aggregate.ts";
 import type { Mapping } from "../domain/configuration.ts";
+import type { ManagedBy } from "../projections/configurationTables.ts";
 import { redactUrl } from "../security/redact.ts";
 import type { EgretFile } from "./egretFile.ts";
 
@@ -27,6 +28,11 @@ export interface ConfigItem {
 export interface StoredItem extends ConfigItem {
   id: number;
   version: number;
+  managedBy: ManagedBy;
+  /** The name as people wrote it through the API, where there is one; that of a sync is in its settings. */
+  label: string | null;
+  /** What clients of the API keep with it: of models and syncs. */
+  attributes: Readonly<Record<string, unknown>>;
   /** A webhook that was disabled elsewhere than in egret.yaml, whose settings say `enabled` all the same. */
   disabled?: DisabledElsewhere;
 }
@@ -49,6 +55,8 @@ export interface Change {
   name: string;
   /** Only for an update. */
   fields: FieldChange[];
+  /** The API made it; from now on it is the file's. */
+  takesOver?: true;
 }
 
 /** The settings as an event or a terminal may show them: addresses without what could be a token. */
@@ -142,7 +150,10 @@ export function stateSchemaOf(settings: Record<string, unknown>): string | null 
   return settings["sync_engine"] === "advanced" ? String(settings["state_schema"]) : null;
 }
 
-/** What turns the stored objects into the wanted ones, in the order in which it can be done. */
+/**
+ * What turns the stored objects into those that a file wants, in the order in which it can be done. What the API made
+ * stays as it is, unless the file wants one of that name: then it becomes the file's.
+ */
 export function changesBetween(stored: readonly StoredItem[], wanted: readonly ConfigItem[]): Change[] {
   const key = (item: ConfigItem): string => `${item.kind} ${item.name}`;
   const before = new Map(stored.map((item) => [key(item), item]));
@@ -152,19 +163,23 @@ export function changesBetween(stored: readonly StoredItem[], wanted: readonly C
     for (const item of wanted.filter((candidate) => candidate.kind === kind)) {
       const old = before.get(key(item));
       const fields = old === undefined ? [] : changedFields(old, item);
-      const action = old === undefined ? "create" : fields.length === 0 ? "unchanged" : "update";
-      changes.push({ action, kind, name: item.name, fields });
+      const takesOver = old?.managedBy === "api";
+      const isUnchanged = fields.length === 0 && !takesOver;
+      const action = old === undefined ? "create" : isUnchanged ? "unchanged" : "update";
+      changes.push({ action, kind, name: item.name, fields, ...(takesOver ? { takesOver } : {}) });
     }
   }
   for (const kind of KINDS.toReversed()) {
-    for (const { name } of stored.filter((item) => item.kind === kind && !after.has(key(item)))) {
+    const isGone = (item: StoredItem): boolean => item.managedBy === "file" && !after.has(key(item));
+    for (const { name } of stored.filter((item) => item.kind === kind && isGone(item))) {
       changes.push({ action: "delete", kind, name, fields: [] });
     }
   }
   return changes;
 }
 
-function changedFields(before: ConfigItem, after: ConfigItem): FieldChange[] {
+/** The fields in which one object differs from another of its kind. */
+export function changedFields(before: ConfigItem, after: ConfigItem): FieldChange[] {
   const changes: FieldChange[] = [];
   for (const field of new Set([...Object.keys(before.settings), ...Object.keys(after.settings)])) {
     const [old, now] = [before.settings[field], after.settings[field]];

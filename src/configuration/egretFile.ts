@@ -188,7 +188,8 @@ interface CheckedFile {
   tree: YamlTree;
 }
 
-function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
+/** A file whose parts have been checked, as the rest of the code reads it. */
+export function toEgretFile({ path, shape, warnings, tree }: CheckedFile): EgretFile {
   return {
     path,
     workspace: shape.workspace,

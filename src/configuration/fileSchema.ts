@@ -101,10 +101,9 @@ export const syncSchema = z
     key: z.string().min(1).describe("column that identifies a row; it travels as unique_id"),
     mappings: z
       .array(z.union([z.string().min(1), mappingEntrySchema]))
-      .min(1, { error: "Name at least one column, or leave `mappings` out to send every column." })
       .max(1000)
       .optional()
-      .describe("columns to send; left out: every column"),
+      .describe("columns to send beside the key; left out: every column; an empty list: the key alone"),
     ...syncOptionsShape,
   })
   .describe("rows of one model or table, kept up to date in one destination");
@@ -154,7 +153,7 @@ const section = <S extends z.ZodType>(schema: S, what: string) =>
 
 export const fileSchema = z.strictObject({
   workspace: nameSchema.describe(
-    "what this file configures the whole of: what is not in it is deleted by `egret apply`",
+    "what this file configures: what is no longer in it is deleted by `egret apply`, what the API made stays",
   ),
   sources: section(sourceSchema, "databases to read from"),
   models: section(modelSchema, "SELECT statements"),

@@ -1,15 +1,17 @@
 /** Writes configured objects into our Postgres, each kind into its table; runs inside the transaction of the change. */
-import { sql, type Transaction } from "kysely";
+import { type Kysely, sql, type Transaction } from "kysely";
 import type { ConfigKind } from "../domain/aggregate.ts";
 import { KEY_FIELD, type Mapping } from "../domain/configuration.ts";
 import { InvalidInput } from "../domain/errors.ts";
 import { SYNC_OPTIONS } from "../domain/syncOptions.ts";
+import type { ManagedBy } from "../projections/configurationTables.ts";
 import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { newWebhookSecret } from "../security/signature.ts";
 import { deleteAlerts, reconcileAlerts } from "./alertConfigurations.ts";
 import type { ConfigItem, StoredItem } from "./configItem.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
+import type { Column } from "./sourceChecks.ts";
 
 /** What writing needs to know. */
 export interface ItemWriter {
@@ -29,14 +31,36 @@ const TABLES = {
   webhook: "egret.webhooks",
 } as const;
 
+/** What stands beside an object's own fields; what is left out stays as it is. */
+export interface Upkeep {
+  managedBy?: ManagedBy;
+  /** Not of a sync, whose label is among its fields. */
+  label?: string | null;
+  /** Of a model or sync. */
+  attributes?: Readonly<Record<string, unknown>>;
+}
+
+function upkeepColumns({ managedBy, label, attributes }: Upkeep): Record<string, unknown> {
+  return {
+    ...(managedBy === undefined ? {} : { managed_by: managedBy }),
+    ...(label === undefined ? {} : { label }),
+    ...(attributes === undefined ? {} : { attributes: JSON.stringify(attributes) }),
+  };
+}
+
 /** Inserts an object; a webhook gets a new secret, which is in the answer and nowhere else readable. */
 export async function createItem(
   writer: ItemWriter,
   item: ConfigItem,
+  upkeep: Upkeep = {},
 ): Promise<{ id: number; webhookSecret: string | null }> {
   const { trx, box, workspaceId } = writer;
   let webhookSecret: string | null = null;
-  const columns: Record<string, unknown> = { name: item.name, ...columnsOf(writer, item) };
+  const columns: Record<string, unknown> = {
+    name: item.name,
+    ...columnsOf(writer, item),
+    ...upkeepColumns(upkeep),
+  };
   if (item.kind !== "workspace") columns["workspace_id"] = workspaceId;
   if (item.kind === "webhook") {
     webhookSecret = newWebhookSecret();
@@ -49,13 +73,22 @@ export async function createItem(
   const id = rows[0]?.id ?? 0;
   if (item.kind === "sync") {
     await reconcileAlerts(trx, { workspaceId, syncId: id, alerts: item.settings["alerts"] });
+    await keepTable(writer, item);
   }
   return { id, webhookSecret };
 }
 
 /** Updates an object to the given version; a webhook keeps its secret. */
-export async function updateItem(writer: ItemWriter, item: StoredItem): Promise<void> {
-  const columns: Record<string, unknown> = { ...columnsOf(writer, item), version: item.version };
+export async function updateItem(
+  writer: ItemWriter,
+  item: ConfigItem & Pick<StoredItem, "id" | "version">,
+  upkeep: Upkeep = {},
+): Promise<void> {
+  const columns: Record<string, unknown> = {
+    ...columnsOf(writer, item),
+    ...(item.kind === "workspace" ? {} : upkeepColumns(upkeep)),
+    version: item.version,
+  };
   if (item.kind === "webhook") Object.assign(columns, switchColumns(item));
   const sets = Object.entries(columns).map(([name, value]) => sql`${sql.ref(name)} = ${value}`);
   await sql`update ${sql.table(TABLES[item.kind])} set ${sql.join(sets)}, updated_at = now() where id = ${item.id}`.execute(
@@ -64,7 +97,38 @@ export async function updateItem(writer: ItemWriter, item: StoredItem): Promise<
   if (item.kind === "sync") {
     const { trx, workspaceId } = writer;
     await reconcileAlerts(trx, { workspaceId, syncId: item.id, alerts: item.settings["alerts"] });
+    await keepTable(writer, item);
   }
+}
+
+/** Keeps the columns of a model as its source described them. */
+export async function keepColumns(
+  db: Kysely<Database>,
+  modelId: number,
+  columns: readonly Column[],
+): Promise<void> {
+  await db
+    .updateTable("egret.models")
+    .set({ columns: JSON.stringify(columns) })
+    .where("id", "=", modelId)
+    .execute();
+}
+
+/** A table that a sync reads has an id from then on. */
+async function keepTable({ trx, idOf }: ItemWriter, { settings }: ConfigItem): Promise<void> {
+  const { source, table } = settings;
+  if (typeof table !== "string") return;
+  const [tableSchema = "", tableName = ""] = table.split(".");
+  const wanted = {
+    source_id: idOf("source", String(source)),
+    table_schema: tableSchema,
+    table_name: tableName,
+  };
+  await trx
+    .insertInto("egret.source_tables")
+    .values(wanted)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
 }
 
 /** A file that says `enabled` leaves disabled what was disabled elsewhere; one that disables takes that over. */

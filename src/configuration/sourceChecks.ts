@@ -25,14 +25,18 @@ export interface SourceFindings {
   problems: FileProblem[];
   /** Mappings without the key, by the name of the sync; every column where the file names none. */
   mappings: Map<string, Mapping[]>;
+  /** Columns of the models that were asked about, by the name of the model. */
+  columns: Map<string, readonly Column[]>;
 }
 
 /** Asks each source about each model and table of the file; a source that does not answer is one problem. */
 export async function checkSources(file: EgretFile, describe: DescribeObject): Promise<SourceFindings> {
   const asked = new Asked(file, describe);
+  const columnsByModel: SourceFindings["columns"] = new Map();
   for (const model of file.models) {
     const object: SyncObject = { type: "model", modelId: 0, name: model.name, query: model.query };
-    await asked.columns(model.source, object, ["models", model.name, "query"]);
+    const columns = await asked.columns(model.source, object, ["models", model.name, "query"]);
+    if (columns !== null) columnsByModel.set(model.name, columns);
   }
   const mappings = new Map<string, Mapping[]>();
   for (const sync of file.syncs) {
@@ -49,7 +53,7 @@ export async function checkSources(file: EgretFile, describe: DescribeObject): P
       asked.problems.push(file.problemAt(place, `In "${sync.destination}" \`${path.join(".")}\` ${message}`));
     }
   }
-  return { problems: asked.problems, mappings };
+  return { problems: asked.problems, mappings, columns: columnsByModel };
 }
 
 /** Asks for each object once, and remembers which sources are silent. */

@@ -2,26 +2,27 @@
 import type { Kysely, Selectable } from "kysely";
 import type { EndpointTls, Mapping } from "../domain/configuration.ts";
 import { syncOptionsSchema } from "../domain/syncOptions.ts";
-import type { Database, WebhookTable } from "../projections/database.ts";
+import type { WebhookTable } from "../projections/configurationTables.ts";
+import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { type StoredItem, sourceSettings, stateSchemaOf } from "./configItem.ts";
 import { secretPurpose, tlsPurpose } from "./secretPurpose.ts";
 
-/** Everything configured in a workspace, the workspace itself first; empty when there is no such workspace. */
+/** Everything configured in a workspace, by its name or id, the workspace itself first, each kind in the order of its ids; empty when there is none. */
 export async function readStoredItems(
   db: Kysely<Database>,
   box: SecretBox,
-  workspace: string,
+  workspace: string | number,
 ): Promise<StoredItem[]> {
   const row = await db
     .selectFrom("egret.workspaces")
     .selectAll()
-    .where("name", "=", workspace)
+    .where(typeof workspace === "number" ? "id" : "name", "=", workspace)
     .executeTakeFirst();
   if (row === undefined) return [];
   const { id, name, version } = row;
   return [
-    { kind: "workspace", id, version, name, settings: {}, secrets: {} },
+    { kind: "workspace", id, version, name, settings: {}, secrets: {}, ...FROM_FILE },
     ...(await readSources(db, box, id)),
     ...(await readModels(db, id)),
     ...(await readDestinations(db, box, id)),
@@ -30,13 +31,17 @@ export async function readStoredItems(
   ];
 }
 
+/** Of what no API can have made. */
+const FROM_FILE = { managedBy: "file", label: null, attributes: {} } as const;
+
 async function readSources(db: Kysely<Database>, box: SecretBox, workspaceId: number): Promise<StoredItem[]> {
   const rows = await db
     .selectFrom("egret.sources")
     .selectAll()
     .where("workspace_id", "=", workspaceId)
+    .orderBy("id")
     .execute();
-  return rows.map(({ id, version, name, type, secret, settings: stored }) => {
+  return rows.map(({ id, version, name, type, secret, settings: stored, label, managed_by }) => {
     const url = box.open(secretPurpose("source", workspaceId, name), secret);
     return {
       kind: "source",
@@ -45,6 +50,9 @@ async function readSources(db: Kysely<Database>, box: SecretBox, workspaceId: nu
       name,
       settings: sourceSettings(type, url, stateSchemaOf(stored)),
       secrets: { url },
+      managedBy: managed_by,
+      label,
+      attributes: {},
     };
   });
 }
@@ -54,15 +62,20 @@ async function readModels(db: Kysely<Database>, workspaceId: number): Promise<St
     .selectFrom("egret.models as model")
     .innerJoin("egret.sources as source", "source.id", "model.source_id")
     .select(["model.id", "model.version", "model.name", "model.query", "source.name as source"])
+    .select(["model.label", "model.managed_by", "model.attributes"])
     .where("model.workspace_id", "=", workspaceId)
+    .orderBy("model.id")
     .execute();
-  return rows.map(({ id, version, name, query, source }) => ({
+  return rows.map(({ id, version, name, query, source, managed_by: managedBy, label, attributes }) => ({
     kind: "model",
     id,
     version,
     name,
     settings: { source, query },
     secrets: {},
+    managedBy,
+    label,
+    attributes,
   }));
 }
 
@@ -75,8 +88,9 @@ async function readDestinations(
     .selectFrom("egret.destinations")
     .selectAll()
     .where("workspace_id", "=", workspaceId)
+    .orderBy("id")
     .execute();
-  return rows.map(({ id, version, name, type, settings, secret }) => ({
+  return rows.map(({ id, version, name, type, settings, secret, label, managed_by: managedBy }) => ({
     kind: "destination",
     id,
     version,
@@ -86,6 +100,9 @@ async function readDestinations(
       string,
       string
     >,
+    managedBy,
+    label,
+    attributes: {},
   }));
 }
 
@@ -96,10 +113,11 @@ async function readSyncs(db: Kysely<Database>, workspaceId: number): Promise<Sto
     .leftJoin("egret.models as model", "model.id", "sync.model_id")
     .innerJoin("egret.destinations as destination", "destination.id", "sync.destination_id")
     .select(["sync.id", "sync.version", "sync.name", "sync.label", "sync.operation", "sync.mappings"])
-    .select("sync.options")
+    .select(["sync.options", "sync.managed_by", "sync.attributes"])
     .select(["sync.table_schema", "sync.table_name"])
     .select(["source.name as source", "model.name as model", "destination.name as destination"])
     .where("sync.workspace_id", "=", workspaceId)
+    .orderBy("sync.id")
     .execute();
   return rows.map(({ id, version, name, table_schema, table_name, mappings, ...sync }) => ({
     kind: "sync",
@@ -118,6 +136,9 @@ async function readSyncs(db: Kysely<Database>, workspaceId: number): Promise<Sto
       ...syncOptionsSchema.parse(sync.options),
     },
     secrets: {},
+    managedBy: sync.managed_by,
+    label: null,
+    attributes: sync.attributes,
   }));
 }
 
@@ -137,6 +158,7 @@ async function readWebhooks(
     .selectFrom("egret.webhooks")
     .selectAll()
     .where("workspace_id", "=", workspaceId)
+    .orderBy("id")
     .execute();
   return rows.map((row) => {
     const tls = row.tls === null ? null : box.open(tlsPurpose(workspaceId, row.name), row.tls);
@@ -168,6 +190,9 @@ export function webhookItem(row: Selectable<WebhookTable>, secrets: StoredItem["
       honor_retry_after,
     },
     secrets,
+    managedBy: row.managed_by,
+    label: row.label,
+    attributes: {},
     ...(isElsewhere ? { disabled: { at: disabled_at, reason: disabled_reason } } : {}),
   };
 }

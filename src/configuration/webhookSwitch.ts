@@ -5,7 +5,8 @@
  */
 import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import { NotFound } from "../domain/errors.ts";
-import type { Database, WebhookTable } from "../projections/database.ts";
+import type { WebhookTable } from "../projections/configurationTables.ts";
+import type { Database } from "../projections/database.ts";
 import { announce, CONFIGURATION_LOCK } from "./announce.ts";
 import type { DisabledElsewhere, StoredItem } from "./configItem.ts";
 import { webhookItem } from "./storedItems.ts";

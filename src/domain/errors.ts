@@ -40,6 +40,13 @@ export class VersionConflict extends AppError {
   }
 }
 
+/** An object cannot go while others use it or it is at work; the message names them. */
+export class InUse extends AppError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("IN_USE", message, options);
+  }
+}
+
 /** The machine does not take this fact in its present state (I3). */
 export class FactRefused extends AppError {
   constructor(message: string, options?: ErrorOptions) {

@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import type { Destination, Sync, WebhookDestinationSettings } from "../domain/configuration.ts";
 import type { BatchOperation } from "../projections/database.ts";
 import { TOO_LONG } from "../sources/source.ts";
+import { ArrayField, INT8_OID, TEXT_OID } from "./copyBinary.ts";
+import { GrowingBytes } from "./growingBytes.ts";
 
 /** A body is cut before it grows beyond this. Source: ours; behaviour.md 5.7. */
 export const MAX_BODY_BYTES = 1_048_576;
@@ -14,18 +16,21 @@ export interface PlannedRow {
   record: Buffer;
 }
 
-/** One request to come. */
+/** One request to come. Its buffers are the cutter's: copy what is kept after it was handed over. */
 export interface PlannedBatch {
   batchNo: number;
+  /** Number of its rows. */
+  rows: number;
   body: Buffer;
   /** Hex. */
   bodySha256: string;
   operation: BatchOperation;
-  keys: Buffer[];
-  /** What acceptance makes the state of each key; null: acceptance takes the keys out of the state. */
-  hashes: Buffer[] | null;
-  /** The records, where the state keeps them; else null. */
-  records: Buffer[] | null;
+  /** As a text[] field. */
+  keys: Buffer;
+  /** What acceptance makes the state of each key, as a bigint[] field; null: it takes the keys out of the state. */
+  hashes: Buffer | null;
+  /** The records as a text[] field, where the state keeps them; else null. */
+  records: Buffer | null;
   /** Method, path and content type as JSON, where a body is not all of a request. */
   request?: string | null;
   /** The records as a JSON list, where the body was made from them. */
@@ -34,7 +39,7 @@ export interface PlannedBatch {
 
 /** Gathers rows in their order and hands over each full batch. */
 export interface Cutter {
-  /** Takes one row; false when it cannot be sent, then `fault` says why. */
+  /** Takes one row, and copies it; false when it cannot be sent, then `fault` says why. */
   add(row: PlannedRow): boolean;
   /** Why the last row was not taken, without a value of it. */
   readonly fault: string;
@@ -110,9 +115,11 @@ export class BatchCutter implements Cutter {
   readonly fault = TOO_LONG;
   readonly #kind: BatchKind;
   readonly #onBatch: (batch: PlannedBatch) => void;
-  #parts: Buffer[] = [];
-  #rows: PlannedRow[] = [];
-  #bytes = 0;
+  readonly #body = new GrowingBytes();
+  readonly #keys = new ArrayField(TEXT_OID);
+  readonly #hashes = new ArrayField(INT8_OID);
+  readonly #records = new ArrayField(TEXT_OID);
+  #rows = 0;
   #lastNo: number;
 
   constructor(kind: BatchKind, onBatch: (batch: PlannedBatch) => void) {
@@ -127,45 +134,42 @@ export class BatchCutter implements Cutter {
   }
 
   /** Takes one row; false when its record alone makes a body that is too long. */
-  add(row: PlannedRow): boolean {
-    const { opening, closing } = this.#kind.frame;
-    const alone = opening.length + row.record.length + closing.length;
+  add({ key, hash, record }: PlannedRow): boolean {
+    const { frame, batchSize, forgets, keepsRecords } = this.#kind;
+    const { opening, closing } = frame;
+    const alone = opening.length + record.length + closing.length;
     if (alone > MAX_BODY_BYTES) return false;
-    if (this.#bytes + COMMA.length + row.record.length + closing.length > MAX_BODY_BYTES) this.flush();
-    if (this.#rows.length === 0) {
-      this.#parts.push(opening);
-      this.#bytes = opening.length;
-    } else {
-      this.#parts.push(COMMA);
-      this.#bytes += COMMA.length;
-    }
-    this.#parts.push(row.record);
-    this.#bytes += row.record.length;
-    this.#rows.push(row);
-    if (this.#rows.length >= this.#kind.batchSize) this.flush();
+    if (this.#body.length + COMMA.length + record.length + closing.length > MAX_BODY_BYTES) this.flush();
+    this.#body.append(this.#rows === 0 ? opening : COMMA);
+    this.#body.append(record);
+    this.#keys.add(key);
+    if (forgets !== true) this.#hashes.add(hash);
+    if (keepsRecords === true) this.#records.add(record);
+    this.#rows += 1;
+    if (this.#rows >= batchSize) this.flush();
     return true;
   }
 
   /** Hands over what has been gathered, if anything. */
   flush(): void {
-    const rows = this.#rows;
-    if (rows.length === 0) return;
+    if (this.#rows === 0) return;
     const { frame, operation, forgets, keepsRecords, request } = this.#kind;
-    this.#parts.push(frame.closing);
-    const body = Buffer.concat(this.#parts, this.#bytes + frame.closing.length);
+    this.#body.append(frame.closing);
+    const body = this.#body.view();
     this.#lastNo += 1;
     this.#onBatch({
       batchNo: this.#lastNo,
+      rows: this.#rows,
       body,
       bodySha256: createHash("sha256").update(body).digest("hex"),
       operation,
-      keys: rows.map((row) => row.key),
-      hashes: forgets === true ? null : rows.map((row) => row.hash),
-      records: keepsRecords === true ? rows.map((row) => row.record) : null,
+      keys: this.#keys.view(),
+      hashes: forgets === true ? null : this.#hashes.view(),
+      records: keepsRecords === true ? this.#records.view() : null,
       request: request ?? null,
     });
-    this.#parts = [];
-    this.#rows = [];
-    this.#bytes = 0;
+    this.#rows = 0;
+    this.#body.cutTo(0);
+    for (const field of [this.#keys, this.#hashes, this.#records]) field.clear();
   }
 }

@@ -3,16 +3,8 @@ import { finished } from "node:stream/promises";
 import type pg from "pg";
 import copyStreams from "pg-copy-streams";
 import type { PlannedBatch } from "./batchCutter.ts";
-import {
-  arrayField,
-  COPY_HEADER,
-  COPY_TRAILER,
-  copyRow,
-  INT8_OID,
-  int4Field,
-  int8Field,
-  TEXT_OID,
-} from "./copyBinary.ts";
+import { appendRow, COPY_HEADER, COPY_TRAILER, int4Field, int8Field } from "./copyBinary.ts";
+import { GrowingBytes } from "./growingBytes.ts";
 
 const FLUSH_BYTES = 2 << 20;
 
@@ -32,50 +24,47 @@ const COPY = `COPY egret.batches
 export class BatchWriter {
   readonly #client: pg.PoolClient;
   readonly #owner: [Buffer, Buffer, Buffer];
-  #rows: Buffer[] = [];
-  #bytes = 0;
+  readonly #bytes = new GrowingBytes();
 
   constructor(client: pg.PoolClient, owner: BatchOwner) {
     this.#client = client;
     this.#owner = [int8Field(owner.runId), int8Field(owner.syncId), int8Field(owner.destinationId)];
+    this.#bytes.append(COPY_HEADER);
   }
 
-  /** Takes one batch; nothing is written yet. */
+  /** Takes one batch, and copies it; nothing is written yet. */
   add(batch: PlannedBatch): void {
     const [runId, syncId, destinationId] = this.#owner;
-    const row = copyRow([
+    appendRow(this.#bytes, [
       runId,
       int4Field(batch.batchNo),
       syncId,
       destinationId,
       Buffer.from(batch.operation, "latin1"),
-      int4Field(batch.keys.length),
+      int4Field(batch.rows),
       batch.body,
       Buffer.from(batch.bodySha256, "latin1"),
-      arrayField(TEXT_OID, batch.keys),
-      batch.hashes && arrayField(INT8_OID, batch.hashes),
-      batch.records && arrayField(TEXT_OID, batch.records),
+      batch.keys,
+      batch.hashes,
+      batch.records,
       typeof batch.request === "string" ? Buffer.from(batch.request) : null,
       batch.sourceRecords ?? null,
     ]);
-    this.#bytes += row.length;
-    this.#rows.push(row);
   }
 
   /** Writes what was gathered once it is worth a COPY. */
   async flushIfFull(): Promise<void> {
-    if (this.#bytes >= FLUSH_BYTES) await this.flush();
+    if (this.#bytes.length >= FLUSH_BYTES) await this.flush();
   }
 
-  /** Writes what was gathered. */
+  /** Writes what was gathered. After a failure the writer is not used again: its bytes may still be on their way. */
   async flush(): Promise<void> {
-    if (this.#rows.length === 0) return;
-    const bytes = Buffer.concat([COPY_HEADER, ...this.#rows, COPY_TRAILER]);
-    this.#rows = [];
-    this.#bytes = 0;
+    if (this.#bytes.length === COPY_HEADER.length) return;
+    this.#bytes.append(COPY_TRAILER);
     const stream = this.#client.query(copyStreams.from(COPY));
     const done = finished(stream);
-    stream.end(bytes);
+    stream.end(this.#bytes.view());
     await done;
+    this.#bytes.cutTo(COPY_HEADER.length);
   }
 }

@@ -1,5 +1,5 @@
 /** Which run has a sync: a trigger claims it, waits for it or is skipped; the run's end frees it. */
-import { type Kysely, sql, type Transaction } from "kysely";
+import { type Kysely, type RawBuilder, sql, type Transaction } from "kysely";
 import type { Database } from "../projections/database.ts";
 import { stageTable } from "./scratch.ts";
 
@@ -34,98 +34,218 @@ export function acceptTrigger(
 ): Promise<TriggerAnswer | { kind: "paused" }>;
 export async function acceptTrigger(
   db: Kysely<Database>,
-  trigger: Trigger & { isPaused?: boolean },
+  trigger: TriggerToAccept,
 ): Promise<TriggerAnswer | { kind: "paused" }> {
-  const { workspaceId, commandId, syncId } = trigger;
+  const [answer] = await acceptTriggers(db, [trigger]);
+  return answer as TriggerAnswer;
+}
+
+/** A trigger among others; `forgetAfterMs`: a command id that was used longer ago is a new one. */
+export type TriggerToAccept = Trigger & { isPaused?: boolean; forgetAfterMs?: number };
+
+/** Of several syncs at once none is waited for longer: who deletes syncs locks them in an order of its own. */
+const LOCK_TIMEOUT = "300ms";
+
+/**
+ * Accepts several triggers in one transaction, as if one after the other; the answers stand in the same order.
+ * @throws the database's error when another transaction has one of several syncs for too long: nothing was accepted.
+ */
+export async function acceptTriggers(
+  db: Kysely<Database>,
+  triggers: readonly TriggerToAccept[],
+): Promise<(TriggerAnswer | { kind: "paused" })[]> {
+  // Locked in one order by all, so that two of these never wait for each other.
+  const syncIds = [...new Set(triggers.map(({ syncId }) => syncId))].sort((a, b) => a - b);
   return db.transaction().execute(async (tx) => {
-    await tx
-      .insertInto("egret.sync_states")
-      .values({ sync_id: syncId, active_run_id: null, fingerprint: null })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    if (syncIds.length > 1) await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true)`.execute(tx);
+    await sql`
+      insert into egret.sync_states (sync_id) select unnest(${syncIds}::bigint[])
+      on conflict do nothing`.execute(tx);
     // The row lock makes triggers of one sync take turns, copies of the same command among them.
-    const state = await tx
-      .selectFrom("egret.sync_states")
-      .select(["active_run_id", "waiting_run_id"])
-      .where("sync_id", "=", syncId)
-      .forUpdate()
-      .executeTakeFirstOrThrow();
-    const known = await tx
-      .selectFrom("egret.accepted_commands")
-      .select(["run_id", "skipped_for"])
-      .where("workspace_id", "=", workspaceId)
-      .where("command_id", "=", commandId)
-      .executeTakeFirst();
-    if (known !== undefined) return answerOf(known.run_id, known.skipped_for, true);
-    if (trigger.isPaused === true) return { kind: "paused" };
-    const running = state.active_run_id;
-    if (running === null) {
-      const runId = await newRun(tx, trigger, null);
-      await tx
-        .updateTable("egret.sync_states")
-        .set({ active_run_id: runId, last_began_at: sql<Date>`now()` })
-        .where("sync_id", "=", syncId)
-        .execute();
-      return answerOf(runId, null, false);
-    }
-    return answerBusy(tx, trigger, { running, waiting: state.waiting_run_id });
+    const { rows } = await sql<SyncClaim>`
+      select sync_id, active_run_id as active, waiting_run_id as waiting from egret.sync_states
+      where sync_id = any(${syncIds}) order by sync_id for update`.execute(tx);
+    const claims = new Map(rows.map((row) => [row.sync_id, { ...row }]));
+    const known = await knownCommands(tx, triggers);
+    const outcomes = triggers.map((trigger) => decideClaim(trigger, claims, known));
+    await writeRuns(tx, outcomes);
+    return outcomes.map(({ answer }) => answer());
   });
 }
 
-function answerOf(runId: number, runningRunId: number | null, duplicate: boolean): TriggerAnswer {
-  if (runningRunId === null) return { kind: "accepted", runId, duplicate };
-  return { kind: "skipped", runId, runningRunId, duplicate };
+/** What a sync is busy with, as triggers of the same transaction left it. */
+interface SyncClaim {
+  sync_id: number;
+  active: number | NewRun | null;
+  waiting: number | NewRun | null;
 }
 
-async function answerBusy(
+/** A run that gets its id when all is decided. */
+interface NewRun {
+  id: number;
+  syncId: number;
+  place: "active" | "waiting" | "none";
+}
+
+type KnownCommands = Map<string, { run: number | NewRun; skippedFor: number | NewRun | null }>;
+
+interface Outcome {
+  trigger: TriggerToAccept;
+  /** Made for this trigger. */
+  newRun?: NewRun;
+  /** What the command is remembered by, when it was not known. */
+  remembered?: { run: number | NewRun; skippedFor: number | NewRun | null };
+  answer(): TriggerAnswer | { kind: "paused" };
+}
+
+const idOf = (run: number | NewRun): number => (typeof run === "number" ? run : run.id);
+const commandKey = ({ workspaceId, commandId }: Pick<Trigger, "workspaceId" | "commandId">) =>
+  `${workspaceId} ${commandId}`;
+
+async function knownCommands(
   tx: Transaction<Database>,
-  trigger: Trigger,
-  { running, waiting }: { running: number; waiting: number | null },
-): Promise<TriggerAnswer> {
-  switch (trigger.onBusy ?? "refuse") {
-    case "refuse":
-      return { kind: "busy", runId: running };
-    case "drop":
-      return { kind: "dropped", runId: running };
-    case "skip":
-      return answerOf(await newRun(tx, trigger, running), running, false);
-    case "wait":
-    case "wait_alone":
-      if (waiting !== null) {
-        if (trigger.onBusy === "wait_alone") return { kind: "busy", runId: waiting };
-        await remember(tx, trigger, { runId: waiting, skippedFor: null });
-        return { kind: "accepted", runId: waiting, duplicate: true };
-      }
-      const runId = await newRun(tx, trigger, null);
-      await tx
-        .updateTable("egret.sync_states")
-        .set({ waiting_run_id: runId })
-        .where("sync_id", "=", trigger.syncId)
-        .execute();
-      return answerOf(runId, null, false);
+  triggers: readonly TriggerToAccept[],
+): Promise<KnownCommands> {
+  const { rows } = await sql<KnownRow>`${knownRows(triggers)}`.execute(tx);
+  return new Map(
+    rows.map(({ place, run_id, skipped_for }) => [
+      commandKey(triggers[place - 1] as TriggerToAccept),
+      { run: run_id, skippedFor: skipped_for },
+    ]),
+  );
+}
+
+interface KnownRow {
+  /** Of the trigger in the list, from 1. */
+  place: number;
+  run_id: number;
+  skipped_for: number | null;
+}
+
+/** The commands that were accepted before, by their place in the list. */
+function knownRows(triggers: readonly TriggerToAccept[]) {
+  return sql`
+    select asked.place, known.run_id, known.skipped_for
+    from unnest(${triggers.map((trigger) => trigger.workspaceId)}::bigint[],
+                ${triggers.map((trigger) => trigger.commandId)}::text[],
+                ${triggers.map((trigger) => trigger.forgetAfterMs ?? null)}::bigint[])
+         with ordinality as asked (workspace_id, command_id, forget_after, place)
+    join egret.accepted_commands known using (workspace_id, command_id)
+    where asked.forget_after is null
+       or known.accepted_at > now() - asked.forget_after * interval '1 millisecond'`;
+}
+
+function decideClaim(
+  trigger: TriggerToAccept,
+  claims: ReadonlyMap<number, SyncClaim>,
+  known: KnownCommands,
+): Outcome {
+  const before = known.get(commandKey(trigger));
+  if (before !== undefined) return { trigger, answer: () => answerOf(before.run, before.skippedFor, true) };
+  if (trigger.isPaused === true) return { trigger, answer: () => ({ kind: "paused" }) };
+  const claim = claims.get(trigger.syncId) as SyncClaim;
+  const remember = (run: number | NewRun, skippedFor: number | NewRun | null) => {
+    known.set(commandKey(trigger), { run, skippedFor });
+    return { run, skippedFor };
+  };
+  const begins = (place: NewRun["place"], skippedFor: number | NewRun | null): Outcome => {
+    const newRun = { id: 0, syncId: trigger.syncId, place };
+    if (place !== "none") claim[place] = newRun;
+    const remembered = remember(newRun, skippedFor);
+    return { trigger, newRun, remembered, answer: () => answerOf(newRun, skippedFor, false) };
+  };
+  const { active, waiting } = claim;
+  if (active === null) return begins("active", null);
+  const onBusy = trigger.onBusy ?? "refuse";
+  if (onBusy === "refuse") return { trigger, answer: () => ({ kind: "busy", runId: idOf(active) }) };
+  if (onBusy === "drop") return { trigger, answer: () => ({ kind: "dropped", runId: idOf(active) }) };
+  if (onBusy === "skip") return begins("none", active);
+  if (waiting === null) return begins("waiting", null);
+  if (onBusy === "wait_alone") return { trigger, answer: () => ({ kind: "busy", runId: idOf(waiting) }) };
+  const remembered = remember(waiting, null);
+  return { trigger, remembered, answer: () => ({ kind: "accepted", runId: idOf(waiting), duplicate: true }) };
+}
+
+function answerOf(
+  run: number | NewRun,
+  runningRun: number | NewRun | null,
+  duplicate: boolean,
+): TriggerAnswer {
+  if (runningRun === null) return { kind: "accepted", runId: idOf(run), duplicate };
+  return { kind: "skipped", runId: idOf(run), runningRunId: idOf(runningRun), duplicate };
+}
+
+/** Gives the new runs their ids, and writes down what they have and which commands caused them. */
+async function writeRuns(tx: Transaction<Database>, outcomes: readonly Outcome[]): Promise<void> {
+  const newRuns = outcomes.flatMap(({ newRun }) => newRun ?? []);
+  if (newRuns.length > 0) {
+    const { rows } = await sql<{ id: number }>`
+      select nextval('egret.run_ids') as id from generate_series(1, ${newRuns.length}::int)`.execute(tx);
+    newRuns.forEach((run, index) => (run.id = rows[index]?.id ?? 0));
   }
+  const remembered = outcomes.flatMap(({ trigger, remembered: as }) =>
+    as === undefined
+      ? []
+      : {
+          workspace_id: trigger.workspaceId,
+          command_id: trigger.commandId,
+          run_id: idOf(as.run),
+          skipped_for: as.skippedFor === null ? null : idOf(as.skippedFor),
+        },
+  );
+  if (remembered.length > 0) {
+    const { numAffectedRows } = await sql`
+      insert into egret.accepted_commands as known (workspace_id, command_id, run_id, skipped_for)
+      select * from unnest(${remembered.map((row) => row.workspace_id)}::bigint[],
+                           ${remembered.map((row) => row.command_id)}::text[],
+                           ${remembered.map((row) => row.run_id)}::bigint[],
+                           ${remembered.map((row) => row.skipped_for)}::bigint[])
+      on conflict (workspace_id, command_id) do update
+      set run_id = excluded.run_id, skipped_for = excluded.skipped_for, accepted_at = now()
+      where known.accepted_at < now() - interval '1 hour'`.execute(tx);
+    // Accepted for another sync at this moment: tried again, it is known.
+    if (numAffectedRows !== BigInt(remembered.length)) throw new Error("a command was accepted meanwhile");
+  }
+  const claiming = (place: NewRun["place"]) => newRuns.filter((run) => run.place === place);
+  await claim(tx, claiming("active"), sql`active_run_id = claimed.run_id, last_began_at = now()`);
+  await claim(tx, claiming("waiting"), sql`waiting_run_id = claimed.run_id`);
 }
 
-async function newRun(
+async function claim(
   tx: Transaction<Database>,
-  trigger: Trigger,
-  skippedFor: number | null,
-): Promise<number> {
-  const { rows } = await sql<{ id: number }>`select nextval('egret.run_ids') as id`.execute(tx);
-  const runId = rows[0]?.id ?? 0;
-  await remember(tx, trigger, { runId, skippedFor });
-  return runId;
-}
-
-async function remember(
-  tx: Transaction<Database>,
-  { workspaceId, commandId }: Trigger,
-  { runId, skippedFor }: { runId: number; skippedFor: number | null },
+  runs: readonly NewRun[],
+  assignment: RawBuilder<unknown>,
 ): Promise<void> {
-  await tx
-    .insertInto("egret.accepted_commands")
-    .values({ workspace_id: workspaceId, command_id: commandId, run_id: runId, skipped_for: skippedFor })
-    .execute();
+  if (runs.length === 0) return;
+  await sql`
+    update egret.sync_states set ${assignment}
+    from unnest(${runs.map(({ syncId }) => syncId)}::bigint[], ${runs.map(({ id }) => id)}::bigint[])
+         as claimed (sync_id, run_id)
+    where sync_states.sync_id = claimed.sync_id`.execute(tx);
+}
+
+/** What is known of a trigger at a glance; null where accepting it would change something. */
+export async function glanceAtTriggers(
+  db: Kysely<Database>,
+  triggers: readonly TriggerToAccept[],
+): Promise<(TriggerAnswer | null)[]> {
+  const { rows } = await sql<Partial<KnownRow> & { place: number; active: number | null }>`
+    select asked.place, known.run_id, known.skipped_for, state.active_run_id as active
+    from unnest(${triggers.map(({ syncId }) => syncId)}::bigint[]) with ordinality as asked (sync_id, place)
+    left join egret.sync_states state using (sync_id)
+    left join (${knownRows(triggers)}) known using (place)`.execute(db);
+  const answers: (TriggerAnswer | null)[] = triggers.map(() => null);
+  for (const { place, run_id, skipped_for = null, active } of rows) {
+    const trigger = triggers[place - 1] as TriggerToAccept;
+    if (typeof run_id === "number") answers[place - 1] = answerOf(run_id, skipped_for, true);
+    else if (active !== null && trigger.isPaused !== true) answers[place - 1] = busyAnswer(trigger, active);
+  }
+  return answers;
+}
+
+function busyAnswer({ onBusy = "refuse" }: TriggerToAccept, runId: number): TriggerAnswer | null {
+  if (onBusy === "refuse") return { kind: "busy", runId };
+  return onBusy === "drop" ? { kind: "dropped", runId } : null;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Postgres' binary COPY format: rows out of a byte stream, and fields into one. No escapes, so keys stay the bytes they are. */
+import { GrowingBytes } from "./growingBytes.ts";
 
 const SIGNATURE_BYTES = 11;
 const HEADER_BYTES = SIGNATURE_BYTES + 8;
@@ -11,12 +12,50 @@ export const COPY_TRAILER = Buffer.from([0xff, 0xff]);
 
 const EMPTY = Buffer.alloc(0);
 
+/** Stands for the place of a field that is NULL. */
+export const NULL = -1;
+
+/** Where the fields of a row stand. */
+export interface RowSpans {
+  /** Number of fields; -1 for the trailer, which ends the rows. */
+  fields: number;
+  /** Of each field, or NULL. */
+  starts: number[];
+  ends: number[];
+}
+
+/** Where the rows begin; null when that part of the stream has not come yet. */
+export function headerEnd(bytes: Buffer): number | null {
+  if (bytes.length < HEADER_BYTES) return null;
+  const end = HEADER_BYTES + bytes.readInt32BE(SIGNATURE_BYTES + 4);
+  return end <= bytes.length ? end : null;
+}
+
+/** Finds the fields of the row at `start`; returns where it ends, or minus the place up to which bytes are needed to know. */
+export function readRow(bytes: Buffer, start: number, row: RowSpans): number {
+  let at = start + 2;
+  if (bytes.length < at) return -at;
+  row.fields = bytes.readInt16BE(start);
+  for (let index = 0; index < row.fields; index += 1) {
+    if (bytes.length < at + 4) return -(at + 4);
+    const length = bytes.readInt32BE(at);
+    at += 4;
+    row.starts[index] = length < 0 ? NULL : at;
+    if (length < 0) continue;
+    at += length;
+    if (bytes.length < at) return -at;
+    row.ends[index] = at;
+  }
+  return at;
+}
+
 /** Cuts a binary COPY stream into rows; keeps at most one unfinished row and the chunk it is in. */
 export class CopyBinaryReader {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   /** Bytes that must be there before looking again makes sense: a long row is not joined anew for every chunk of it. */
   #wanted = HEADER_BYTES;
+  readonly #spans: RowSpans = { fields: 0, starts: [], ends: [] };
   #headerDone = false;
   #ended = false;
 
@@ -33,8 +72,9 @@ export class CopyBinaryReader {
     const bytes = this.#pending.length === 1 ? chunk : Buffer.concat(this.#pending, this.#pendingBytes);
     let offset = 0;
     if (!this.#headerDone) {
-      offset = HEADER_BYTES + bytes.readInt32BE(SIGNATURE_BYTES + 4);
-      if (bytes.length < offset) return this.#keep(bytes, 0, offset);
+      const end = headerEnd(bytes);
+      if (end === null) return this.#keep(bytes, 0, bytes.length + 1);
+      offset = end;
       this.#headerDone = true;
     }
     while (!this.#ended) {
@@ -53,28 +93,20 @@ export class CopyBinaryReader {
 
   /** Reads one row; returns where it ends, or minus the place up to which bytes are needed to go on. */
   #row(bytes: Buffer, start: number, onRow: (fields: (Buffer | null)[]) => void): number {
-    let at = start + 2;
-    if (bytes.length < at) return -at;
-    const count = bytes.readInt16BE(start);
+    const end = readRow(bytes, start, this.#spans);
+    if (end < 0) return end;
+    const { fields: count, starts, ends } = this.#spans;
     if (count < 0) {
       this.#ended = true;
-      return at;
+      return end;
     }
     const fields: (Buffer | null)[] = [];
     for (let index = 0; index < count; index += 1) {
-      if (bytes.length < at + 4) return -(at + 4);
-      const length = bytes.readInt32BE(at);
-      at += 4;
-      if (length < 0) {
-        fields.push(null);
-        continue;
-      }
-      if (bytes.length < at + length) return -(at + length);
-      fields.push(bytes.subarray(at, at + length));
-      at += length;
+      const from = starts[index] ?? NULL;
+      fields.push(from === NULL ? null : bytes.subarray(from, ends[index]));
     }
     onRow(fields);
-    return at;
+    return end;
   }
 }
 
@@ -95,6 +127,53 @@ export function arrayField(elementOid: number, elements: readonly Buffer[]): Buf
   return field;
 }
 
+/** Bytes before the elements of an array field, and where the number of elements stands in them. */
+const ARRAY_HEAD = 20;
+const ARRAY_COUNT_AT = 12;
+
+/** The same, built element by element in one buffer that is used again. */
+export class ArrayField {
+  readonly #bytes = new GrowingBytes();
+  #count = 0;
+
+  constructor(elementOid: number) {
+    for (const word of [1, 0, elementOid, 0, 1]) this.#bytes.appendInt32(word);
+  }
+
+  add(element: Buffer): void {
+    this.addPart(element, 0, element.length);
+  }
+
+  /** Adds a part of a buffer. */
+  addPart(bytes: Buffer, start: number, end: number): void {
+    this.#bytes.appendInt32(end - start);
+    this.#bytes.append(bytes, start, end);
+    this.#count += 1;
+  }
+
+  /** The field, as it stands until the next change. */
+  view(): Buffer {
+    this.#bytes.setInt32(this.#count, ARRAY_COUNT_AT);
+    return this.#bytes.view();
+  }
+
+  clear(): void {
+    this.#bytes.cutTo(ARRAY_HEAD);
+    this.#count = 0;
+  }
+}
+
+/** Elements of an array field without NULLs. */
+export function arrayElements(field: Buffer): Buffer[] {
+  const elements: Buffer[] = [];
+  for (let at = ARRAY_HEAD; at < field.length; ) {
+    const start = at + 4;
+    at = start + field.readInt32BE(at);
+    elements.push(field.subarray(start, at));
+  }
+  return elements;
+}
+
 /** An int8 field. */
 export function int8Field(value: number): Buffer {
   const field = Buffer.allocUnsafe(8);
@@ -109,13 +188,18 @@ export function int4Field(value: number): Buffer {
   return field;
 }
 
-/** One row, from its fields; null is SQL NULL. */
-export function copyRow(fields: readonly (Buffer | null)[]): Buffer {
-  const row = Buffer.allocUnsafe(fields.reduce((sum, field) => sum + 4 + (field?.length ?? 0), 2));
-  let at = row.writeInt16BE(fields.length);
+/** Appends one row, from its fields; null is SQL NULL. */
+export function appendRow(to: GrowingBytes, fields: readonly (Buffer | null)[]): void {
+  to.append(Buffer.from([fields.length >> 8, fields.length & 0xff]));
   for (const field of fields) {
-    at = row.writeInt32BE(field?.length ?? -1, at);
-    at += field?.copy(row, at) ?? 0;
+    to.appendInt32(field?.length ?? -1);
+    if (field !== null) to.append(field);
   }
-  return row;
+}
+
+/** One row by itself. */
+export function copyRow(fields: readonly (Buffer | null)[]): Buffer {
+  const row = new GrowingBytes();
+  appendRow(row, fields);
+  return row.view();
 }

@@ -224,7 +224,10 @@ async function writeBatches(
   const sqlText = recordsSql(request, selection);
   const stream = sqlText === null ? null : await snapshot.copyOut(sqlText);
   for await (const chunk of stream === null ? [] : rowChunks(stream, request.signal)) {
-    for (const row of filter === null ? chunk : await filter(chunk)) {
+    const isSent = filter === null ? null : await filter(chunk);
+    for (let place = 0; place < chunk.length; place += 1) {
+      if (isSent?.(place) === false) continue;
+      const row = chunk.row(place);
       const built = recordOf(compiled, row.record);
       if ("invalid" in built) invalid.push({ key: row.key, message: built.invalid });
       else if (cutter.add({ ...row, record: built.record })) rows += 1;

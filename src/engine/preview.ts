@@ -5,6 +5,7 @@ import { postgresSource } from "../sources/postgres.ts";
 import type { CompiledSync, SourceLimits, SourceSnapshot } from "../sources/source.ts";
 import type { PlannedBatch, PlannedRow } from "./batchCutter.ts";
 import { compileSync } from "./compileSync.ts";
+import { arrayElements } from "./copyBinary.ts";
 import { OPERATION_RULES } from "./operations.ts";
 import { openCutter } from "./requestCutter.ts";
 import { readFirstKeys, readSample } from "./sample.ts";
@@ -50,8 +51,8 @@ export async function previewSync(facts: PreviewFacts, rows: number): Promise<Pr
   return withSnapshot(sync, async (compiled, snapshot) => {
     const run = { runId, startedAt: at };
     const sample = await readSample({ snapshot, compiled, run, keys: null, limit: rows });
-    const { batches, faults } = cut(facts, sample.rows);
-    return { requests: batches.map(asRequest), invalid: [...sample.invalid, ...faults] };
+    const { requests, faults } = cut(facts, sample.rows);
+    return { requests, invalid: [...sample.invalid, ...faults] };
   });
 }
 
@@ -77,9 +78,9 @@ export async function oneRowRequest(
     const inOrder = sample.rows.sort((a, b) => Buffer.compare(a.key, b.key));
     const reasons = sample.invalid;
     for (const row of inOrder) {
-      const { batches, faults } = cut(facts, [row]);
-      const [batch] = batches;
-      if (batch !== undefined) return asRequest(batch);
+      const { requests, faults } = cut(facts, [row]);
+      const [request] = requests;
+      if (request !== undefined) return request;
       reasons.push(...faults);
     }
     throw noRow(
@@ -105,18 +106,18 @@ async function withSnapshot<T>(
 function cut(
   { sync, at }: PreviewFacts,
   rows: readonly PlannedRow[],
-): { batches: PlannedBatch[]; faults: string[] } {
-  const batches: PlannedBatch[] = [];
+): { requests: PreviewedRequest[]; faults: string[] } {
+  const requests: PreviewedRequest[] = [];
   const faults: string[] = [];
   const operation = OPERATION_RULES[sync.operation].batches;
-  const cutter = openCutter({ sync, runAt: at, operation }, (batch) => batches.push(batch));
+  const cutter = openCutter({ sync, runAt: at, operation }, (batch) => requests.push(asRequest(batch)));
   for (const row of rows) if (!cutter.add(row)) faults.push(cutter.fault);
   cutter.flush();
-  return { batches, faults };
+  return { requests, faults };
 }
 
-function asRequest({ body, request, keys }: PlannedBatch): PreviewedRequest {
-  return { body, request: request ?? null, rows: keys.length, keys: keys.map(String) };
+function asRequest({ body, request, rows, keys }: PlannedBatch): PreviewedRequest {
+  return { body: Buffer.from(body), request: request ?? null, rows, keys: arrayElements(keys).map(String) };
 }
 
 function noRow(message: string): RunFailure {

@@ -15,6 +15,7 @@ import {
   recordsPerRequest,
 } from "./batchCutter.ts";
 import { joinRecords } from "./bodyRecords.ts";
+import { arrayField, INT8_OID, TEXT_OID } from "./copyBinary.ts";
 
 /** What the batches of one cutter have in common, whatever the destination. */
 export type CutKind = Omit<BatchKind, "frame" | "batchSize" | "request">;
@@ -81,7 +82,11 @@ class RequestCutter implements Cutter {
       return true;
     }
     if (this.#bytes + row.record.length > MAX_BODY_BYTES) this.flush();
-    this.#rows.push(row);
+    this.#rows.push({
+      key: Buffer.from(row.key),
+      hash: Buffer.from(row.hash),
+      record: Buffer.from(row.record),
+    });
     this.#bytes += row.record.length;
     if (this.#rows.length >= this.#maker.recordsPerRequest) this.flush();
     return true;
@@ -121,12 +126,22 @@ class RequestCutter implements Cutter {
     this.#lastNo += 1;
     this.#onBatch({
       batchNo: this.#lastNo,
+      rows: rows.length,
       body,
       bodySha256: createHash("sha256").update(body).digest("hex"),
       operation,
-      keys: rows.map((row) => row.key),
-      hashes: forgets === true ? null : rows.map((row) => row.hash),
-      records: keepsRecords === true ? records : null,
+      keys: arrayField(
+        TEXT_OID,
+        rows.map((row) => row.key),
+      ),
+      hashes:
+        forgets === true
+          ? null
+          : arrayField(
+              INT8_OID,
+              rows.map((row) => row.hash),
+            ),
+      records: keepsRecords === true ? arrayField(TEXT_OID, records) : null,
       request: JSON.stringify(request),
       // What halves of this batch would be made from, and what shows the rows where the body does not.
       sourceRecords: rows.length > 1 || body !== records[0] ? listOf(records) : null,

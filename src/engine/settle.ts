@@ -42,23 +42,62 @@ export interface Total {
 /** What became of a run's batches so far; `open` ones have no outcome yet. One that was split counts as its halves. */
 export type RunTotals = Record<"open" | Exclude<BatchOutcome, "split">, Total>;
 
-/** One batch of a run by its number, or a half by its name; null when there is none. */
+/** A batch of a run by its number, or a half by its name. */
+export interface BatchAsked {
+  runId: number;
+  batch: number | string;
+}
+
+/** One batch of a run; null when there is none. */
 export async function readBatch(
   pool: pg.Pool,
   runId: number,
   batch: number | string,
 ): Promise<BatchToSend | null> {
-  const condition = typeof batch === "number" ? `batch_no = ${batch}` : `name = ${pg.escapeLiteral(batch)}`;
+  const [found = null] = await readBatches(pool, [{ runId, batch }]);
+  return found;
+}
+
+/** Several batches at once, in the order in which they were asked for; null where there is none. */
+export async function readBatches(
+  pool: pg.Pool,
+  asked: readonly BatchAsked[],
+): Promise<(BatchToSend | null)[]> {
+  const found = new Map<string, BatchToSend>();
   // Copied out the bytes come as they are; as the value of a query each would come as two digits of text.
-  const [row] = await copyOutRows(
-    pool,
-    `SELECT batch_no, records, body_sha256, outcome, request, CASE WHEN outcome IS NULL AND NOT withdrawn THEN body END
-     FROM egret.batches WHERE run_id = ${runId} AND ${condition}`,
-  );
-  if (row === undefined) return null;
-  const [batchNo, records, bodySha256, outcome, request, body = null] = row;
+  for (const [runId, batchNo, name, ...row] of await copyOutRows(pool, batchesSql(asked))) {
+    const batch = batchOf(batchNo?.readInt32BE() ?? 0, row);
+    const run = runId?.readBigInt64BE() ?? 0n;
+    found.set(`${run}-${batch.batchNo}`, batch);
+    if (name) found.set(`${run}-${name.toString("utf8")}`, batch);
+  }
+  return asked.map(({ runId, batch }) => found.get(`${runId}-${batch}`) ?? null);
+}
+
+/** Each run apart, so that only its partition is looked into. */
+function batchesSql(asked: readonly BatchAsked[]): string {
+  const ofRuns = new Map<number, (number | string)[]>();
+  for (const { runId, batch } of asked) ofRuns.set(runId, [...(ofRuns.get(runId) ?? []), batch]);
+  return [...ofRuns]
+    .map(([runId, batches]) => {
+      const numbers = batches.filter((batch) => typeof batch === "number");
+      const names = batches
+        .filter((batch) => typeof batch === "string")
+        .map((name) => pg.escapeLiteral(name));
+      const wanted = [
+        ...(numbers.length > 0 ? [`batch_no IN (${numbers.join(", ")})`] : []),
+        ...(names.length > 0 ? [`name IN (${names.join(", ")})`] : []),
+      ];
+      return `SELECT run_id, batch_no, name, records, body_sha256, outcome, request, CASE WHEN outcome IS NULL AND NOT withdrawn THEN body END
+        FROM egret.batches WHERE run_id = ${runId} AND (${wanted.join(" OR ")})`;
+    })
+    .join(" UNION ALL ");
+}
+
+function batchOf(batchNo: number, row: readonly (Buffer | null)[]): BatchToSend {
+  const [records, bodySha256, outcome, request, body = null] = row;
   return {
-    batchNo: batchNo?.readInt32BE() ?? 0,
+    batchNo,
     records: records?.readInt32BE() ?? 0,
     bodySha256: bodySha256?.toString("latin1") ?? "",
     outcome: (outcome?.toString("latin1") ?? null) as BatchOutcome | null,
@@ -96,6 +135,10 @@ export async function settleBatches(
     settlements.map((each) => storable(each.statusMessage)),
   ];
   await inTransaction(database.pool, async (client) => {
+    // A few batches are looked up by their numbers; of a table that was just filled the planner would rather read it all.
+    await client.query(
+      "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+    );
     // Locked in one order, so that two settlers never wait for each other. The first outcome of a batch stands.
     const { rows: open } = await client.query<BatchInHand>(
       `SELECT ${BATCH_IN_HAND} FROM egret.batches b

@@ -5,7 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 import type { FoundHook } from "../configuration/hooks.ts";
 import type { TriggerCommand } from "../domain/command.ts";
 import { dbtJobRun } from "./dbtCloud.ts";
-import { HookRateLimit } from "./hookRateLimit.ts";
+import { RateBuckets } from "./rateBuckets.ts";
 
 /** A trigger to be published; `id` makes repeating it harmless. */
 export interface HookCommand {
@@ -20,6 +20,8 @@ export interface HookDesk {
   publish(workspaceId: number, command: HookCommand): Promise<void>;
 }
 
+/** Of one hook: a run takes longer than that. Source: ours. */
+const RATE = { burst: 10, perSecond: 0.5 };
 /** Larger than any notice of a job; the body of a generic hook is not even read. */
 const MAX_BODY_BYTES = 256 * 1024;
 /** Tokens are shorter; what is longer is not even hashed at length. */
@@ -28,7 +30,7 @@ const MAX_TOKEN_CHARS = 128;
 /** Routes without any other authentication; of several processes each counts its own requests. */
 export function hookRoutes(desk: HookDesk, now: () => number = Date.now): Hono {
   const app = new Hono();
-  const limit = new HookRateLimit(now);
+  const limit = new RateBuckets<string>(RATE, now);
   const tooLarge = (context: Context) =>
     context.json({ status: "error", message: `The body is larger than ${MAX_BODY_BYTES} bytes.` }, 413);
   app.post("/hooks/:token", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (context) => {

@@ -11,8 +11,11 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** What answers requests: a Hono app fits. */
+export type Served = Pick<Hono, "fetch">;
+
 /** @throws Unavailable when the port is taken or not allowed. */
-export function serveHttp(app: Hono, { host, port }: { host: string; port: number }): Promise<HttpServer> {
+export function serveHttp(app: Served, { host, port }: { host: string; port: number }): Promise<HttpServer> {
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: host, port }, (info) => {
       const shown = info.family === "IPv6" ? `[${info.address}]` : info.address;

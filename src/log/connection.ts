@@ -30,6 +30,9 @@ export async function connectLog(url: string, topology: Topology, name = "egret"
     name,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
+    // A server that vanished without a word is noticed within half a minute; the client's default takes six.
+    pingInterval: 10_000,
+    maxPingOut: 2,
     waitOnFirstConnect: false,
   }).catch((cause: unknown) => {
     throw new Unavailable(`no NATS server answers at ${hostOf(url)}: ${toError(cause).message}`, { cause });

@@ -120,6 +120,34 @@ export async function listAlerts(
   return query.orderBy("alert.id", "desc").limit(wanted.limit).execute();
 }
 
+/** Which episodes of a workspace, and where the page is cut: behind an id, else behind `offset` of them. */
+export interface WantedAlerts {
+  workspaceId: number;
+  syncId?: number | undefined;
+  state?: Alert["state"] | undefined;
+  limit: number;
+  offset: number;
+  order: "asc" | "desc";
+  afterId: number | null;
+}
+
+/** A page of episodes, and how many there are in all. */
+export async function pageOfAlerts(
+  db: Kysely<Database>,
+  { workspaceId, syncId, state, limit, offset, order, afterId }: WantedAlerts,
+): Promise<{ rows: ListedAlert[]; total: number }> {
+  let query = listed(db).where("alert.workspace_id", "=", workspaceId);
+  if (syncId !== undefined) query = query.where("alert.sync_id", "=", syncId);
+  if (state !== undefined) query = query.where("alert.state", "=", state);
+  const counted = query.clearSelect().select(({ fn }) => fn.countAll<number>().as("total"));
+  const page = afterId === null ? query : query.where("alert.id", order === "desc" ? "<" : ">", afterId);
+  const [rows, { total }] = await Promise.all([
+    page.orderBy("alert.id", order).limit(limit).offset(offset).execute(),
+    counted.executeTakeFirstOrThrow(),
+  ]);
+  return { rows, total };
+}
+
 /** One episode, or null when no such one is known (yet). */
 export async function getAlert(db: Kysely<Database>, id: number): Promise<ListedAlert | null> {
   return (await listed(db).where("alert.id", "=", id).executeTakeFirst()) ?? null;

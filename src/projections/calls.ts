@@ -43,6 +43,8 @@ export interface WantedCalls {
   limit: number;
   /** Only calls that ended then or later, about. */
   since?: Date | undefined;
+  /** Only calls with such a status; null is one without an answer. */
+  isWanted?: ((httpStatus: number | null) => boolean) | undefined;
 }
 
 /** Calls that are shown unless fewer or more are asked for. Source: docs; behaviour.md 8.3. */
@@ -69,7 +71,7 @@ interface FoundCall {
 
 /** The latest calls of a sync, newest first, as far as exchanges are kept. */
 export async function latestCalls(db: Kysely<Database>, wanted: WantedCalls): Promise<DestinationCall[]> {
-  const { limit, runId } = wanted;
+  const { limit, runId, isWanted = () => true } = wanted;
   const targets = await targetsOf(db, wanted.syncId);
   const runs = new RunsOfSync(db, wanted.syncId);
   const found = new Map<string, FoundCall>();
@@ -83,6 +85,7 @@ export async function latestCalls(db: Kysely<Database>, wanted: WantedCalls): Pr
     for (const { runId: id, batch, text } of calls) {
       if (!ids.has(id)) continue;
       const line = JSON.parse(text) as ExchangeLine;
+      if (!isWanted(line[4][4]?.[2] ?? null)) continue;
       // A chunk may have been written twice.
       found.set(`${line[1]} ${line[2]} ${line[3]}`, { runId: id, batch, line });
     }

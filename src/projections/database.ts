@@ -1,11 +1,22 @@
 /** Our Postgres: the tables as Kysely sees them, and how a connection pool to them is opened. */
 import { type ColumnType, type Generated, type JSONColumnType, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
-import type { Mapping } from "../domain/configuration.ts";
 import { toError, Unavailable } from "../domain/errors.ts";
 import type { RunCounters } from "../domain/event.ts";
 import type { ReplayWanted } from "../domain/replay.ts";
+import type { ApiAuditTable, ApiIdempotencyTable, ApiTokenTable } from "./apiTables.ts";
+import type {
+  DestinationTable,
+  ModelTable,
+  SourceRefreshTable,
+  SourceTable,
+  SourceTableTable,
+  SyncTable,
+  WebhookTable,
+  WorkspaceTable,
+} from "./configurationTables.ts";
 import type { ExchangeTable } from "./exchangeDays.ts";
+import type { LinkTable } from "./linkTable.ts";
 import type {
   AlertReadModel,
   AttemptReadModel,
@@ -18,64 +29,10 @@ import type {
   SyncReadModel,
   WebhookReadModel,
 } from "./readModelTables.ts";
+import { BoundedClient, noticeLoss } from "./silentConnections.ts";
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Json<T extends object> = JSONColumnType<T, string, string>;
-
-interface Configured {
-  id: Generated<number>;
-  version: Generated<number>;
-  created_at: Timestamp;
-  updated_at: Timestamp;
-}
-
-export interface WorkspaceTable extends Configured {
-  name: string;
-}
-
-export interface SourceTable extends Configured {
-  workspace_id: number;
-  name: string;
-  type: string;
-  settings: Json<Record<string, unknown>>;
-  /** Encrypted by src/security/secretBox.ts. */
-  secret: string;
-}
-
-export interface ModelTable extends Configured {
-  workspace_id: number;
-  source_id: number;
-  name: string;
-  query: string;
-}
-
-export interface DestinationTable extends Configured {
-  workspace_id: number;
-  name: string;
-  type: string;
-  settings: Json<Record<string, unknown>>;
-  /** Encrypted by src/security/secretBox.ts. */
-  secret: string;
-  last_test_succeeded: boolean | null;
-  last_tested_at: Timestamp | null;
-  paused: Generated<boolean>;
-}
-
-export interface SyncTable extends Configured {
-  workspace_id: number;
-  name: string;
-  label: string | null;
-  source_id: number;
-  model_id: number | null;
-  table_schema: string | null;
-  table_name: string | null;
-  destination_id: number;
-  operation: string;
-  mappings: Json<Mapping[]>;
-  options: ColumnType<Record<string, unknown>, string | undefined, string>;
-  /** Paused by an operator; `options` says whether egret.yaml pauses it. */
-  paused: Generated<boolean>;
-}
 
 export interface ScheduleTickTable {
   sync_id: number;
@@ -104,30 +61,6 @@ export interface HookTable {
   created_at: Timestamp;
   last_used_at: Timestamp | null;
   revoked_at: Timestamp | null;
-}
-
-export interface WebhookTable extends Configured {
-  workspace_id: number;
-  name: string;
-  description: string | null;
-  endpoint: string;
-  events: string[];
-  enabled: Generated<boolean>;
-  /** Null: never disabled for lost deliveries. */
-  auto_disable_after_exhausted: number | null;
-  disable_on_gone: Generated<boolean>;
-  honor_retry_after: Generated<boolean>;
-  /** When and why it was disabled elsewhere than in egret.yaml; both null otherwise. */
-  disabled_at: Timestamp | null;
-  disabled_reason: "gone" | "exhausted" | "operator" | null;
-  /** Encrypted by src/security/secretBox.ts. */
-  secret: string;
-  paused: Generated<boolean>;
-  /** The secret before the last rotation, which signs too until then. */
-  previous_secret: string | null;
-  previous_secret_until: Timestamp | null;
-  /** Settings of its TLS connections, encrypted like its secret; null for none. */
-  tls: string | null;
 }
 
 export interface OutboxTable {
@@ -315,9 +248,12 @@ export interface Database {
   "egret.workspaces": WorkspaceTable;
   "egret.sources": SourceTable;
   "egret.models": ModelTable;
+  "egret.source_tables": SourceTableTable;
+  "egret.source_refreshes": SourceRefreshTable;
   "egret.destinations": DestinationTable;
   "egret.syncs": SyncTable;
   "egret.webhooks": WebhookTable;
+  "egret.links": LinkTable;
   "egret.outbox": OutboxTable;
   "egret.schedule_ticks": ScheduleTickTable;
   "egret.run_slots": RunSlotTable;
@@ -334,6 +270,9 @@ export interface Database {
   "egret.alert_configurations": AlertConfigurationTable;
   "egret.alert_runs": AlertRunTable;
   "egret.alert_floors": AlertFloorTable;
+  "egret.api_tokens": ApiTokenTable;
+  "egret.api_audit": ApiAuditTable;
+  "egret.api_idempotency": ApiIdempotencyTable;
   "egret_read.checkpoints": CheckpointTable;
   "egret_read.runs": RunReadModel;
   "egret_read.deliveries": DeliveryReadModel;
@@ -362,6 +301,11 @@ export function openDatabase(url: string, options: { maxConnections?: number } =
     connectionString: url,
     max: options.maxConnections ?? 10,
     application_name: "egret",
+    // No limit to the time of statements or of waits for locks: large comparisons take long, and whoever has a lock ends
+    // or is noticed to be gone. What would be waited for in vain is noticed at both ends of each connection instead.
+    Client: BoundedClient,
+    // The pool waits for it, which its types do not say.
+    onConnect: (client): unknown => noticeLoss(client, url),
     // Ids and counts stay below 2^53 (behaviour.md 1.1), so bigint is a number here and in JSON.
     types: {
       getTypeParser: (oid: number, format?: "text" | "binary") =>

@@ -31,11 +31,25 @@ export interface DeliveryPage extends DeliveryFilter {
   after?: DeliveryPlace | undefined;
   oldestFirst?: boolean;
   limit: number;
+  /** Passed over before the page begins. */
+  offset?: number;
+}
+
+/** A place as one word, for people and clients to hand back. */
+export function placeText({ created_at, id }: DeliveryPlace): string {
+  return Buffer.from(`${created_at.getTime()} ${id}`).toString("base64url");
+}
+
+/** The place that a word stands for; null when it is none. */
+export function readPlace(text: string): DeliveryPlace | null {
+  // Ids are letters, digits, - and _; fourteen digits of ms are instants that Postgres can write.
+  const [, ms, id] = /^(\d{1,14}) ([\w-]{1,200})$/.exec(Buffer.from(text, "base64url").toString()) ?? [];
+  return ms === undefined || id === undefined ? null : { created_at: new Date(Number(ms)), id };
 }
 
 /** Deliveries in the order of time. */
 export async function searchDeliveries(db: Kysely<Database>, page: DeliveryPage): Promise<Delivery[]> {
-  const { after, oldestFirst = false, limit } = page;
+  const { after, oldestFirst = false, limit, offset = 0 } = page;
   const direction = oldestFirst ? "asc" : "desc";
   let query = filtered(db.selectFrom("egret_read.deliveries"), page).selectAll();
   if (after !== undefined) {
@@ -44,12 +58,33 @@ export async function searchDeliveries(db: Kysely<Database>, page: DeliveryPage)
       oldestFirst ? sql<boolean>`(created_at, id) > ${place}` : sql<boolean>`(created_at, id) < ${place}`,
     );
   }
-  return query.orderBy("created_at", direction).orderBy("id", direction).limit(limit).execute();
+  return query
+    .orderBy("created_at", direction)
+    .orderBy("id", direction)
+    .limit(limit)
+    .offset(offset)
+    .execute();
 }
 
 /** How many deliveries a filter finds. */
 export async function countDeliveries(db: Kysely<Database>, filter: DeliveryFilter): Promise<number> {
   const { count } = await filtered(db.selectFrom("egret_read.deliveries"), filter)
+    .select(({ fn }) => fn.countAll<number>().as("count"))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+/** How many deliveries a filter finds, counted as far as `most`: counting millions takes longer than anyone waits. */
+export async function countDeliveriesUpTo(
+  db: Kysely<Database>,
+  filter: DeliveryFilter,
+  most: number,
+): Promise<number> {
+  const found = filtered(db.selectFrom("egret_read.deliveries"), filter)
+    .select(sql<number>`1`.as("one"))
+    .limit(most);
+  const { count } = await db
+    .selectFrom(found.as("found"))
     .select(({ fn }) => fn.countAll<number>().as("count"))
     .executeTakeFirstOrThrow();
   return count;

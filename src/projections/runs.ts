@@ -200,6 +200,26 @@ export async function listRuns(
   return query.orderBy("id", "desc").limit(wanted.limit).execute();
 }
 
+/** A page of a sync's runs in the order of ids, and how many there are; `afterId` is the last id of the page before. */
+export async function pageOfRuns(
+  db: Kysely<Database>,
+  wanted: { workspaceId: number; syncId: number; runKind: Run["run_kind"] | null },
+  cut: { limit: number; offset: number; order: "asc" | "desc"; afterId: number | null },
+): Promise<{ rows: Run[]; total: number }> {
+  let query = db
+    .selectFrom("egret_read.runs")
+    .where("workspace_id", "=", wanted.workspaceId)
+    .where("sync_id", "=", wanted.syncId);
+  if (wanted.runKind !== null) query = query.where("run_kind", "=", wanted.runKind);
+  let page = query.selectAll().orderBy("id", cut.order).limit(cut.limit).offset(cut.offset);
+  if (cut.afterId !== null) page = page.where("id", cut.order === "asc" ? ">" : "<", cut.afterId);
+  const [rows, { total }] = await Promise.all([
+    page.execute(),
+    query.select(({ fn }) => fn.countAll<number>().as("total")).executeTakeFirstOrThrow(),
+  ]);
+  return { rows, total };
+}
+
 /** One run, or null when no such run is known (yet). */
 export async function getRun(db: Kysely<Database>, id: number): Promise<Run | null> {
   const run = await db.selectFrom("egret_read.runs").selectAll().where("id", "=", id).executeTakeFirst();

@@ -5,7 +5,15 @@ import type { Destination } from "../domain/configuration.ts";
 import { LogCorrupt, Unavailable } from "../domain/errors.ts";
 import { destinationDelayMs, MAX_RETRY_AFTER_MS } from "../domain/retryPolicy.ts";
 import { type CutBody, cutFor } from "../engine/cutBody.ts";
-import { halfNumber, keepRowErrors, readBatch, readBatchKeys } from "../engine/settle.ts";
+import {
+  type BatchAsked,
+  type BatchToSend,
+  halfNumber,
+  keepRowErrors,
+  readBatch,
+  readBatches,
+  readBatchKeys,
+} from "../engine/settle.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import type { AttemptContext, AttemptOutcome, Target } from "./attempt.ts";
@@ -13,8 +21,9 @@ import type { PendingData } from "./deliveryActor.ts";
 import { LockedOut } from "./lockedOut.ts";
 import { RateLimits } from "./rateLimit.ts";
 import { remember } from "./recent.ts";
-import { RequestSlots } from "./requestSlots.ts";
+import { RequestSlots, SMALL_RECORDS } from "./requestSlots.ts";
 import { Settler } from "./settler.ts";
+import { Together } from "./together.ts";
 
 export interface DestinationTargetOptions {
   /** Null when the destination was deleted. */
@@ -49,6 +58,7 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   const limits = new RateLimits();
   const lockedOut = new LockedOut();
   const slots = new RequestSlots();
+  const readSent = batchReader(database);
 
   /** How a rejected batch is cut in two; undefined when it is not. */
   async function cutOf(pending: PendingData, httpStatus: number | null): Promise<CutBody | undefined> {
@@ -68,7 +78,7 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
       context,
     }: { pending: PendingData; attempt: number; context?: AttemptContext | undefined },
   ): Promise<AttemptOutcome> {
-    const batch = await readBatch(database.pool, pending.sync_run_id, batchOf(pending));
+    const batch = await readSent(pending);
     // Without bytes the run has ended and given the batch up; nothing may be sent for it any more.
     if (batch === null || batch.body === null) return { kind: "dropped", reason: "run_ended" };
     await waitForTurn(limits, destination);
@@ -107,23 +117,33 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
     async attempt(pending, attempt, context) {
       const destination = await recent(pending.target_id);
       if (destination === null) return { kind: "dropped", reason: "target_deleted" };
-      return slots.take(destination.id, destination.settings.parallel_requests, () =>
-        request(destination, { pending, attempt, context }),
-      );
+      const { id, settings } = destination;
+      const place = { id, atOnce: settings.parallel_requests, records: pending.records };
+      return slots.take(place, () => request(destination, { pending, attempt, context }));
     },
     async settle({ pending, outcome, httpStatus, statusMessage }) {
       const runId = pending.sync_run_id;
       const batch = batchOf(pending);
       const batchNo = typeof batch === "number" ? batch : await halfNumber(database.db, runId, batch);
       if (batchNo === null) return;
+      const batchSettled = { runId, batchNo, records: pending.records };
       if (outcome === "rejected" && lockedOut.isSo(pending.target_id, httpStatus)) {
         // It becomes the run's error, which stands in the log: no word of the answer may be in it (I11).
         const message = `HTTP ${httpStatus}`;
-        return settler.settle({ runId, batchNo, outcome: "unavailable", statusMessage: message });
+        return settler.settle({ ...batchSettled, outcome: "unavailable", statusMessage: message });
       }
       const cutBody = outcome === "rejected" ? await cutOf(pending, httpStatus) : undefined;
-      return settler.settle({ runId, batchNo, outcome, statusMessage, cutBody });
+      return settler.settle({ ...batchSettled, outcome, statusMessage, cutBody });
     },
+  };
+}
+
+/** Reads the batch of a delivery: small ones together, since each read of one costs more than what it reads. */
+function batchReader({ pool }: OpenDatabase): (pending: PendingData) => Promise<BatchToSend | null> {
+  const reads = new Together<BatchAsked, BatchToSend | null>((asked) => readBatches(pool, asked));
+  return (pending) => {
+    const asked = { runId: pending.sync_run_id, batch: batchOf(pending) };
+    return pending.records <= SMALL_RECORDS ? reads.ask(asked) : readBatch(pool, asked.runId, asked.batch);
   };
 }
 

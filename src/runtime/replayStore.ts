@@ -1,5 +1,5 @@
 /** How far replays are, in our Postgres: taken pages, counts, the wish to cancel. Their truth stands in the log. */
-import type { Kysely, Selectable } from "kysely";
+import { type Kysely, type Selectable, sql } from "kysely";
 import type { EgretEvent, EventData } from "../domain/event.ts";
 import type { Database, ReplayCursor, ReplayItem, ReplayTable } from "../projections/database.ts";
 
@@ -47,6 +47,32 @@ export async function listReplays(
   let query = db.selectFrom("egret.replays").selectAll();
   if (wanted.workspaceId !== undefined) query = query.where("workspace_id", "=", wanted.workspaceId);
   return query.orderBy("id", "desc").limit(wanted.limit).execute();
+}
+
+/** A page of a workspace's replays in the order of their ids, and how many there are; of one webhook's where it is named. */
+export async function pageOfReplays(
+  db: Kysely<Database>,
+  page: {
+    workspaceId: number;
+    webhookId?: number;
+    limit: number;
+    offset: number;
+    order: "asc" | "desc";
+    /** Last id of the page before. */
+    afterId: number | null;
+  },
+): Promise<{ rows: ReplayRow[]; total: number }> {
+  const { workspaceId, webhookId, limit, offset, order, afterId } = page;
+  let found = db.selectFrom("egret.replays").where("workspace_id", "=", workspaceId);
+  if (webhookId !== undefined) {
+    found = found.where(sql<boolean>`(wanted ->> 'webhook_id')::bigint = ${webhookId}`);
+  }
+  const after = afterId === null ? found : found.where("id", order === "asc" ? ">" : "<", afterId);
+  const [rows, { total }] = await Promise.all([
+    after.selectAll().orderBy("id", order).limit(limit).offset(offset).execute(),
+    found.select(({ fn }) => fn.countAll<number>().as("total")).executeTakeFirstOrThrow(),
+  ]);
+  return { rows, total };
 }
 
 /** Notes how much there is to do. */

@@ -1,4 +1,5 @@
 /** Retention: each hour one process drops what is older than the settings say, by whole partitions where there are many rows. */
+import { purgeApi } from "../configuration/apiRetention.ts";
 import { toError } from "../domain/errors.ts";
 import { purgeRuns } from "../engine/purge.ts";
 import { tryLeadRetention, unleadRetention } from "../projections/advisoryLocks.ts";
@@ -77,6 +78,7 @@ export async function applyRetention(options: RetentionOptions): Promise<Retenti
       isDryRun,
       ...(signal && { signal }),
     });
+    purged.push(...(await purgeApi(database.pool, { nowMs, isDryRun, signal })));
     if (!isDryRun) await unleadRetention(client);
     isHealthy = true;
     return { partitions, rows: purged.filter(({ rows }) => rows > 0) };

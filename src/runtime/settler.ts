@@ -4,8 +4,11 @@ import type { LogConnection } from "../log/connection.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import { publishSettled } from "./hints.ts";
 
+/** A batch's outcome, and how many rows it has. */
+export type SizedSettlement = Settlement & { records: number };
+
 interface Waiting {
-  settlement: Settlement;
+  settlement: SizedSettlement;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -14,7 +17,9 @@ interface Waiting {
 const MAX_GROUP = 64;
 /** Transactions at once: with large batches a destination that takes few requests would else wait for one after each. */
 const WRITERS = 3;
-/** Beside a transaction younger than this none begins: small batches are better written together, ms. */
+/** Rows that have to wait before a transaction begins beside another: small batches are better written together. */
+const WORTH_ROWS = 500;
+/** Beside a transaction younger than this none begins, ms. */
 const YOUNG_MS = 10;
 
 /** Settles batches and tells the workers of their runs. */
@@ -23,6 +28,7 @@ export class Settler {
   readonly #connection: LogConnection;
   readonly #options: { keepsRows?: boolean };
   #waiting: Waiting[] = [];
+  #waitingRows = 0;
   #writers = 0;
   #beganMs = 0;
 
@@ -37,12 +43,17 @@ export class Settler {
   }
 
   /** Resolves when the outcome stands in Postgres. */
-  settle(settlement: Settlement): Promise<void> {
+  settle(settlement: SizedSettlement): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ settlement, resolve, reject });
-      const isYoung = performance.now() - this.#beganMs < YOUNG_MS;
-      if (this.#writers === 0 || (this.#writers < WRITERS && !isYoung)) void this.#write();
+      this.#waitingRows += settlement.records;
+      if (this.#writers === 0 || (this.#writers < WRITERS && this.#isWorthAnother())) void this.#write();
     });
+  }
+
+  #isWorthAnother(): boolean {
+    if (this.#waiting.length < MAX_GROUP && this.#waitingRows < WORTH_ROWS) return false;
+    return performance.now() - this.#beganMs >= YOUNG_MS;
   }
 
   async #write(): Promise<void> {
@@ -51,6 +62,7 @@ export class Settler {
       const group = this.#waiting.splice(0, MAX_GROUP);
       this.#beganMs = performance.now();
       const settlements = group.map(({ settlement }) => settlement);
+      for (const { records } of settlements) this.#waitingRows -= records;
       try {
         await settleBatches(this.#database, settlements, this.#options);
         for (const { resolve } of group) resolve();

@@ -2,12 +2,13 @@
 import { TRIAL_RUN_MACHINE } from "../../machines/trialRun.ts";
 import { VersionConflict } from "../domain/errors.ts";
 import type { EventData } from "../domain/event.ts";
-import { NEW_AGGREGATE } from "../log/eventLog.ts";
+import { type EventLog, NEW_AGGREGATE } from "../log/eventLog.ts";
 import { begin } from "./actor.ts";
-import type { CommandHandler, CommandOutcome, CommandTools } from "./commandInHand.ts";
+import type { CommandHandler, CommandOutcome, CommandTools, Refusal } from "./commandInHand.ts";
 import { trialBehaviour } from "./trialActor.ts";
 
-interface TrialCommand {
+/** A dry or test run that somebody asks for; `identifier` is the key of the row that a test sends, null for the first. */
+export interface TrialCommand {
   workspaceId: number;
   commandId: string;
   traceparent: string | undefined;
@@ -16,6 +17,14 @@ interface TrialCommand {
   isFull: boolean;
   identifier: string | null;
   reason: string | undefined;
+}
+
+/** What requesting a trial works with. */
+export interface TrialTools {
+  log: Pick<EventLog, "append">;
+  desk: Pick<CommandTools["desk"], "syncNames" | "acceptTrial"> & {
+    findSync(workspaceId: number, nameOrId: string | number): Promise<{ id: number; name: string } | null>;
+  };
 }
 
 /** What would a run of the sync do now? It may be asked while a run works: the figures are those of the moment. */
@@ -30,13 +39,23 @@ export const handleTest: CommandHandler<"test"> = (tools, { payload, ...command 
   return request(tools, { ...command, kind: "test", sync, isFull: false, identifier, reason });
 };
 
-async function request({ log, desk }: CommandTools, command: TrialCommand): Promise<CommandOutcome> {
+async function request(tools: CommandTools, command: TrialCommand): Promise<CommandOutcome> {
+  const requested = await requestTrial(tools, command);
+  if ("refusal" in requested) return { kind: "refused", refusal: requested.refusal };
+  return { kind: "done", facts: { "egret.sync.id": requested.syncId, "egret.run.id": requested.runId } };
+}
+
+/** Asks for a trial, whoever took the wish: the command worker, or the API by itself. Safe to call twice for one command. */
+export async function requestTrial(
+  { log, desk }: TrialTools,
+  command: TrialCommand,
+): Promise<{ syncId: number; runId: number } | { refusal: Refusal }> {
   const { workspaceId, commandId, kind, identifier, traceparent } = command;
   const sync = await desk.findSync(workspaceId, command.sync);
   if (sync === null) {
     const known = (await desk.syncNames(workspaceId)).join(", ") || "none";
     const message = `sync: there is no sync ${JSON.stringify(command.sync)} in workspace ${workspaceId}; known: ${known}`;
-    return { kind: "refused", refusal: { code: "UNKNOWN_SYNC", message } };
+    return { refusal: { code: "UNKNOWN_SYNC", message } };
   }
   const runId = await desk.acceptTrial({ workspaceId, commandId, syncId: sync.id, kind, identifier });
   const data: EventData<"trial.requested"> = {
@@ -60,5 +79,5 @@ async function request({ log, desk }: CommandTools, command: TrialCommand): Prom
     // It is there already: this command came before, and its worker died between append and ack.
     if (!(error instanceof VersionConflict)) throw error;
   }
-  return { kind: "done", facts: { "egret.sync.id": sync.id, "egret.run.id": runId } };
+  return { syncId: sync.id, runId };
 }

@@ -1,19 +1,24 @@
 /** Postgres as a source: read-only sessions, columns from the server itself, one snapshot per run read by COPY. */
+import type { Socket } from "node:net";
 import { PassThrough, type Readable } from "node:stream";
 import pg from "pg";
 import type { Source, SyncObject } from "../domain/configuration.ts";
 import { InvalidInput, RunFailure } from "../domain/errors.ts";
+import { CONNECT_TIMEOUT_MS, NOTICES_LOST_CLIENT, NOTICES_LOST_SERVER } from "../domain/lostConnections.ts";
 import { compilePostgres, fromClause, withoutSemicolon } from "./postgresCompile.ts";
 import { CopyOut } from "./postgresCopyOut.ts";
 import { errorCode, safeSourceMessage, toSourceFailure } from "./postgresErrors.ts";
 import type { SourceColumn, SourceLimits, SourceReader, SourceSnapshot } from "./source.ts";
 
 const STATEMENT_TIMEOUT_MS = 600_000;
-const CONNECT_TIMEOUT_MS = 10_000;
 const CANCEL_TIMEOUT_MS = 2_000;
+/** A statement whose timeout is over by so much, ms, was sent to a server that is gone. */
+const ANSWER_GRACE_MS = 30_000;
+/** How long the server may take to take its leave, ms. */
+const END_TIMEOUT_MS = 2_000;
 
-/** While what was read is being written down the source goes on for so much, bytes: more than one such write. */
-const BUFFER_BYTES = 4 << 20;
+/** So much waits as single buffers, bytes; more of them would outlive their use and lie about until V8 looks for them. */
+const BUFFER_BYTES = 1 << 18;
 
 /** hash_record_extended came with 14. */
 const OLDEST_SERVER = 140_000;
@@ -22,8 +27,7 @@ const OLDEST_SERVER = 140_000;
 function sessionSettings(statementTimeoutMs: number, { writes = false, workMemMb }: SessionKind): string {
   return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
     SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C';
-    SET statement_timeout = ${Math.round(statementTimeoutMs)}; SET idle_in_transaction_session_timeout = 0;
-    SET lock_timeout = 0; SET jit = off;${workMemMb === undefined ? "" : ` SET work_mem = '${Math.round(workMemMb)}MB';`}
+    SET statement_timeout = ${Math.round(statementTimeoutMs)}; SET lock_timeout = 0; SET jit = off;${workMemMb === undefined ? "" : ` SET work_mem = '${Math.round(workMemMb)}MB';`}
     ${writes ? "SET search_path = pg_catalog; SET lock_timeout = '30s'" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}`;
 }
 
@@ -48,7 +52,7 @@ export async function openSession(
       connectionString: source.url,
       connectionTimeoutMillis: limits.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       application_name: "egret",
-      keepAlive: true,
+      ...NOTICES_LOST_SERVER,
     });
   } catch {
     // The parser's error holds the whole address with its password.
@@ -62,12 +66,11 @@ export async function openSession(
   client.on("error", () => undefined);
   try {
     await client.connect();
-    const { workMemMb } = limits;
-    await client.query(
-      sessionSettings(limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS, { workMemMb, ...kind }),
-    );
+    const { workMemMb, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = limits;
+    breakWhenSilent(client, statementTimeoutMs + ANSWER_GRACE_MS);
+    await client.query(sessionSettings(statementTimeoutMs, { workMemMb, ...kind }));
     const { rows } = await client.query<{ version: number; backend: number }>(
-      "SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend",
+      `SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend, ${NOTICES_LOST_CLIENT}`,
     );
     if (rows[0] !== undefined) client.backend = rows[0].backend;
     if ((rows[0]?.version ?? 0) < OLDEST_SERVER) {
@@ -84,9 +87,32 @@ export async function openSession(
   }
 }
 
-/** Ends a connection, whatever it is doing. Never throws. */
+/** What `pg` keeps of a connection and its types do not name. */
+interface Innards {
+  connection: { stream: Socket };
+  readyForQuery: boolean;
+}
+
+/**
+ * A server that vanished is noticed by asking it, but not while something is on its way to it: a statement sent into the
+ * void is sent again for a quarter of an hour (Linux' default). The server that is there has ended it before.
+ */
+function breakWhenSilent(client: pg.Client, silenceMs: number): void {
+  const innards = client as unknown as Innards;
+  const { stream } = innards.connection;
+  stream.setTimeout(silenceMs, () => {
+    // Between two statements the connection may rest: our Postgres is comparing.
+    if (innards.readyForQuery) return;
+    stream.destroy(Object.assign(new Error("the source does not answer"), { code: "ETIMEDOUT" }));
+  });
+}
+
+/** Ends a connection, whatever it is doing, also when the server does not answer any more. Never throws. */
 export async function endQuietly(client: pg.Client): Promise<void> {
+  const { stream } = (client as unknown as Innards).connection;
+  const tooLate = setTimeout(() => stream.destroy(), END_TIMEOUT_MS);
   await client.end().catch(() => undefined);
+  clearTimeout(tooLate);
 }
 
 /** Without it a query that nobody waits for any more goes on at the server until it has a row to send. */

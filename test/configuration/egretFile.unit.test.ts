@@ -263,7 +263,6 @@ webhooks:
       "Name what to read: a `model`, or a `table` together with its `source`.",
     ],
     ["model: airports, table: a.b, source: warehouse, destination: ops_hook, key: k", "not both; remove one"],
-    ["model: airports, destination: ops_hook, key: k, mappings: []", "Name at least one column"],
     [
       "model: airports, destination: ops_hook, key: k, mappings: [a, { constant: 1, to: a }]",
       'The field "a" is already filled by mappings[0]',

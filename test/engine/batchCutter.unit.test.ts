@@ -14,7 +14,7 @@ const row = (text: string) => ({
 function cut(size: number, texts: string[]): { batches: PlannedBatch[]; refused: number } {
   const batches: PlannedBatch[] = [];
   const kind = { frame, batchSize: size, operation: "upsert" } as const;
-  const cutter = new BatchCutter(kind, (batch) => batches.push(batch));
+  const cutter = new BatchCutter(kind, (batch) => batches.push({ ...batch, body: Buffer.from(batch.body) }));
   const refused = texts.filter((text) => !cutter.add(row(text))).length;
   cutter.flush();
   return { batches, refused };
@@ -23,7 +23,7 @@ function cut(size: number, texts: string[]): { batches: PlannedBatch[]; refused:
 describe("BatchCutter", () => {
   test("numbers batches from 1 and fills them to the batch size", () => {
     const { batches } = cut(2, ["a", "b", "c"]);
-    expect(batches.map((batch) => [batch.batchNo, batch.body.toString(), batch.keys.length])).toEqual([
+    expect(batches.map((batch) => [batch.batchNo, batch.body.toString(), batch.rows])).toEqual([
       [1, '{"data":["a","b"]}', 2],
       [2, '{"data":["c"]}', 1],
     ]);

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { acceptTrigger, releaseSync } from "../../src/engine/claims.ts";
+import { acceptTrigger, acceptTriggers, glanceAtTriggers, releaseSync } from "../../src/engine/claims.ts";
 import { type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
 import { testDatabase } from "../support/namespace.ts";
 
@@ -64,5 +64,96 @@ describe("claims", () => {
       .where("run_id", "=", runId)
       .executeTakeFirst();
     expect(batch).toMatchObject({ outcome: "dropped", body: null, keys: null, hashes: null });
+  });
+
+  describe("of many triggers at once", () => {
+    const of = (syncId: number, commandId: string, onBusy?: "skip" | "wait" | "wait_alone" | "drop") => ({
+      workspaceId: 1,
+      commandId,
+      syncId,
+      ...(onBusy === undefined ? {} : { onBusy }),
+    });
+
+    test("answers as if they had come one after the other", async () => {
+      const answers = await acceptTriggers(database.db, [
+        of(31, "m1"),
+        of(30, "m2"),
+        of(31, "m3"),
+        of(31, "m1"),
+        of(30, "m4", "skip"),
+        of(30, "m5", "wait"),
+        of(30, "m6", "wait"),
+        of(30, "m7", "wait_alone"),
+        of(30, "m8", "drop"),
+        { ...of(32, "m9"), isPaused: true },
+      ]);
+      const [first, second, , , skipped, waiting] = answers.map((answer) =>
+        "runId" in answer ? answer.runId : 0,
+      );
+      expect(new Set([first, second, skipped, waiting]).size).toBe(4);
+      expect(answers).toEqual([
+        { kind: "accepted", runId: first, duplicate: false },
+        { kind: "accepted", runId: second, duplicate: false },
+        { kind: "busy", runId: first },
+        { kind: "accepted", runId: first, duplicate: true },
+        { kind: "skipped", runId: skipped, runningRunId: second, duplicate: false },
+        { kind: "accepted", runId: waiting, duplicate: false },
+        { kind: "accepted", runId: waiting, duplicate: true },
+        { kind: "busy", runId: waiting },
+        { kind: "dropped", runId: second },
+        { kind: "paused" },
+      ]);
+      expect(
+        await glanceAtTriggers(database.db, [
+          of(31, "m1"),
+          of(31, "n1"),
+          of(30, "m4"),
+          of(32, "n2"),
+          of(30, "n3", "wait"),
+        ]),
+      ).toEqual([
+        { kind: "accepted", runId: first, duplicate: true },
+        { kind: "busy", runId: first },
+        { kind: "skipped", runId: skipped, runningRunId: second, duplicate: true },
+        null,
+        null,
+      ]);
+      await releaseSync(database.db, 30, second ?? 0);
+      expect(await acceptTrigger(database.db, of(30, "m10"))).toEqual({ kind: "busy", runId: waiting });
+    });
+
+    test("takes a command for a new one once it may be forgotten", async () => {
+      const { runId } = await trigger(33, "old");
+      await releaseSync(database.db, 33, runId);
+      await sql`update egret.accepted_commands set accepted_at = now() - interval '2 hours' where command_id = 'old'`.execute(
+        database.db,
+      );
+      const remembered = { ...of(33, "old"), forgetAfterMs: 3 * 3_600_000 };
+      expect(await acceptTriggers(database.db, [remembered])).toEqual([
+        { kind: "accepted", runId, duplicate: true },
+      ]);
+      const [anew] = await acceptTriggers(database.db, [{ ...of(33, "old"), forgetAfterMs: 3_600_000 }]);
+      expect(anew).toMatchObject({ kind: "accepted", duplicate: false });
+      expect(await trigger(33, "old")).toMatchObject({
+        duplicate: true,
+        runId: (anew as { runId: number }).runId,
+      });
+    });
+
+    test("does not wait long for one sync that somebody has", async () => {
+      await trigger(34, "held");
+      const gate = Promise.withResolvers<void>();
+      const locked = Promise.withResolvers<void>();
+      const holder = database.db.transaction().execute(async (tx) => {
+        await sql`select 1 from egret.sync_states where sync_id = 34 for update`.execute(tx);
+        locked.resolve();
+        await gate.promise;
+      });
+      await locked.promise;
+      await expect(acceptTriggers(database.db, [of(34, "x1"), of(35, "x2")])).rejects.toThrow("lock timeout");
+      gate.resolve();
+      await holder;
+      expect(await trigger(35, "x2")).toMatchObject({ kind: "accepted", duplicate: false });
+    });
   });
 });

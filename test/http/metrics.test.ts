@@ -71,7 +71,7 @@ describe("docs/metrics.md", () => {
         type,
         meaning,
         alert,
-        labels: labels.trim().split(/,\s*/),
+        labels: labels.trim() === "" ? [] : labels.trim().split(/,\s*/),
       }),
     );
   });

@@ -96,6 +96,7 @@ export function settingsFor(servers: { databaseUrl: string; natsUrl: string }): 
     roles: ROLES,
     http: { host: "127.0.0.1", port: 0 },
     concurrency: 100,
+    apiRequestsPerSecond: 0,
     allowHttp: true,
     outboundAllow: [],
     logger: pino({ level: process.env["EGRET_LOG_LEVEL"] ?? "silent" }),

@@ -1,11 +1,12 @@
 /** A whole Egret behind gates, with one sync for each phase of a run: a test holds each in its phase, and breaks something. */
 import { Client } from "pg";
-import { afterAll, vi } from "vitest";
+import { vi } from "vitest";
 import { type EgretSettings, openServices, type Services } from "../../src/main.ts";
-import { applyYaml, testSettings, triggerAndWait } from "./egret.ts";
+import { Releases } from "../../src/releases.ts";
+import { applyYaml, triggerAndWait } from "./egret.ts";
 import { type EgretProcess, startEgretProcess } from "./egretProcess.ts";
-import { testDatabase } from "./namespace.ts";
-import { type ReceivedRequest, type Receiver, startReceiver } from "./receiver.ts";
+import { removeStreams } from "./log.ts";
+import { type Answer, type ReceivedRequest, type Receiver, startReceiver } from "./receiver.ts";
 import { heldRows } from "./receiverModel.ts";
 import { openGate, type TcpGate } from "./tcpGate.ts";
 
@@ -43,88 +44,70 @@ export interface FaultScene {
   requests(phase: Phase): ReceivedRequest[];
   /** Rows by key, as they are in the source and as a receiver has them that does as it is told. */
   rows(phase: Phase): Promise<{ source: Map<string, unknown>; receiver: Map<string, unknown> }>;
+  /** Resolves once the source has noticed that nobody waits for what it was asked. */
+  deserted(): Promise<unknown>;
   /** Triggers all syncs, and returns when each is in its phase and cannot leave it. */
   holdEach(): Promise<{ runs: Map<Phase, HeldRun>; release(): Promise<void> }>;
+  /** Ends everything that the scene opened. */
+  close(): Promise<void>;
 }
 
 const ROWS = 30;
 
 /**
- * Sets the scene. A source of Egret is a view over a function that stops at one row, in the reading of the keys or of
- * the records, as long as the test holds an advisory lock.
+ * Sets the scene on a warehouse and with settings of the test's own. A source of Egret is a view over a function that
+ * stops at one row, in the reading of the keys or of the records, as long as the test holds an advisory lock.
  */
-export async function openFaultScene(): Promise<FaultScene> {
-  const database = await testDatabase();
-  const direct = await testSettings();
+export async function openFaultScene(places: Places): Promise<FaultScene> {
+  const releases = new Releases();
+  try {
+    return await setScene(places, releases);
+  } catch (error) {
+    await releases.release();
+    throw error;
+  }
+}
+
+/** Where it plays; dropped by whoever made them. */
+interface Places {
+  warehouseUrl: string;
+  direct: EgretSettings;
+}
+
+async function setScene({ warehouseUrl, direct }: Places, releases: Releases): Promise<FaultScene> {
   const gates = {
-    source: await openGate(database.url),
+    source: await openGate(warehouseUrl),
     database: await openGate(direct.databaseUrl),
     nats: await openGate(direct.natsUrl),
   };
   const settings = { ...direct, databaseUrl: gates.database.url, natsUrl: gates.nats.url };
-  const sessions: Client[] = [];
   const connect = async (url: string): Promise<Client> => {
     const client = new Client({ connectionString: url });
     client.on("error", () => undefined);
+    releases.push(() => client.end());
     await client.connect();
-    sessions.push(client);
     return client;
   };
-  const source = await connect(database.url);
-  const own = await connect(direct.databaseUrl);
-  await source.query(`
-    create function passes(place text) returns boolean volatile language plpgsql as $$
-    declare pass text := place || case when current_query() ~ 'row_to_json' then ' records' else ' keys' end;
-    begin
-      perform pg_advisory_lock_shared(hashtext(pass)), pg_advisory_unlock_shared(hashtext(pass));
-      return true;
-    end $$`);
-  for (const phase of PHASES) {
-    await source.query(`
-      create table ${phase}_rows (id int primary key, name text);
-      insert into ${phase}_rows select n, 'Person ' || n from generate_series(1, ${ROWS}) n;
-      create view ${phase} as select id, name from ${phase}_rows where id <> 7 or passes('${phase}')`);
-  }
-
-  const answers = new Map<string, PromiseWithResolvers<void>>();
-  const receiver = await startReceiver(async ({ path }) => {
-    await answers.get(path.slice(1))?.promise;
-    return {};
-  });
+  const source = await connect(warehouseUrl);
+  await prepareSource(source);
+  const answers = new Answers();
+  const receiver = await startReceiver(({ path }) => answers.to(path.slice(1)));
+  releases.push(() => receiver.close());
   const subscriber = await startReceiver();
+  releases.push(() => subscriber.close());
   const services = await openServices(direct);
-  await applyYaml(
-    { services },
-    `
-workspace: demo
-sources: { db: { type: postgres, url: "${gates.source.url}" } }
-destinations:
-${PHASES.map((phase) => `  ${phase}: { type: webhook, url: "${receiver.url}/${phase}", batch_size: 4, rate_limit_per_second: 5000 }`).join("\n")}
-syncs:
-${PHASES.map((phase) => `  ${phase}: { source: db, table: public.${phase}, destination: ${phase}, key: id, operation: mirror }`).join("\n")}
-webhooks: { pager: { endpoint: "${subscriber.url}/hook" } }
-`,
-  );
+  releases.push(() => services.close());
+  releases.push(() => removeStreams(services.connection));
+  await applyYaml({ services }, egretYaml(gates.source.url, { receiver, subscriber }));
   let egret = await startEgretProcess(settings);
-  afterAll(async () => {
-    await egret.kill9();
-    await services.close();
-    await Promise.all(sessions.map((client) => client.end()));
-    await receiver.close();
-    await subscriber.close();
-  });
+  releases.push(() => egret.kill9());
 
   const requests = (phase: Phase) => receiver.requests.filter(({ path }) => path === `/${phase}`);
-  const begin = (phase: Phase): HeldRun => {
-    const before = requests(phase).length;
-    const ended = triggerAndWait({ services }, { sync: phase }, { timeoutMs: 90_000 });
-    // Whoever waits for it hears of it; until then it is nobody's unhandled rejection.
-    ended.catch(() => undefined);
-    return { before, ended };
-  };
+  // Of their own, and never in a transaction: inside one, the server shows its sessions as they were at the first look.
+  const watch = { source: await connect(warehouseUrl), own: await connect(direct.databaseUrl) };
   /** Resolves when so many sessions of the database wait for a lock. */
-  const waiting = (client: Client, count: number) =>
-    vi.waitUntil(async () => (await lockWaiters(client)) === count, { timeout: 60_000, interval: 20 });
+  const waiting = (place: "source" | "own", count: number) =>
+    vi.waitUntil(async () => (await lockWaiters(watch[place])) === count, { timeout: 60_000, interval: 20 });
 
   return {
     gates,
@@ -146,39 +129,107 @@ webhooks: { pager: { endpoint: "${subscriber.url}/hook" } }
       };
     },
     async holdEach() {
-      const locks = await connect(database.url);
+      const locks = { source: await connect(warehouseUrl), own: await connect(direct.databaseUrl) };
       const runs = new Map<Phase, HeldRun>();
-      await locks.query(`begin; lock table checking_rows in access exclusive mode`);
-      await locks.query("select pg_advisory_xact_lock(hashtext('snapshotting keys'))");
-      await locks.query("select pg_advisory_xact_lock(hashtext('diffing records'))");
-      for (const phase of ["loading", "committing"] as const) answers.set(phase, Promise.withResolvers());
-      for (const phase of PHASES) runs.set(phase, begin(phase));
-      await waiting(source, 3);
-      for (const phase of ["loading", "committing"] as const)
-        await receiver.waitFor(() => requests(phase).length > (runs.get(phase)?.before ?? 0), 60_000);
-      // Its last step is to write down that it is done, in a row that we hold.
-      await own.query(
-        "begin; select from egret.sync_states s join egret.syncs y on y.id = s.sync_id where y.name = 'committing' for update of s",
-      );
-      answers.get("committing")?.resolve();
-      await waiting(own, 1);
-      return {
-        runs,
-        async release() {
-          await locks.query("commit");
-          await own.query("commit");
-          for (const { resolve } of answers.values()) resolve();
-          answers.clear();
-        },
+      const release = async (): Promise<void> => {
+        answers.release();
+        await Promise.all([locks.source.end(), locks.own.end()]);
       };
+      try {
+        for (const sql of SOURCE_LOCKS) await locks.source.query(sql);
+        answers.hold("loading", "committing");
+        for (const phase of PHASES) runs.set(phase, begin(services, phase, requests(phase).length));
+        await waiting("source", 3);
+        for (const phase of ["loading", "committing"] as const)
+          await receiver.waitFor(() => requests(phase).length > (runs.get(phase)?.before ?? 0), 60_000);
+        await locks.own.query(OWN_LOCK);
+        answers.release("committing");
+        await waiting("own", 1);
+        return { runs, release };
+      } catch (error) {
+        // Kept, the locks would stop the test's own edits, and runs that go on the next ones.
+        await release();
+        await Promise.allSettled([...runs.values()].map(({ ended }) => ended));
+        throw error;
+      }
     },
+    deserted: () => waiting("source", 0),
+    close: () => releases.release(),
   };
+}
+
+const SOURCE_LOCKS = [
+  "begin; lock table checking_rows in access exclusive mode",
+  "select pg_advisory_xact_lock(hashtext('snapshotting keys'))",
+  "select pg_advisory_xact_lock(hashtext('diffing records'))",
+];
+/** The last step of a run is to write down that it is done, in this row. */
+const OWN_LOCK =
+  "begin; select from egret.sync_states s join egret.syncs y on y.id = s.sync_id where y.name = 'committing' for update of s";
+
+function begin(services: Services, phase: Phase, before: number): HeldRun {
+  const ended = triggerAndWait({ services }, { sync: phase }, { timeoutMs: 90_000 });
+  // Whoever waits for it hears of it; until then it is nobody's unhandled rejection.
+  ended.catch(() => undefined);
+  return { before, ended };
+}
+
+/** Answers of the receiver that can be held back, by path. */
+class Answers {
+  readonly #held = new Map<string, PromiseWithResolvers<void>>();
+
+  async to(path: string): Promise<Answer> {
+    await this.#held.get(path)?.promise;
+    return {};
+  }
+
+  hold(...paths: Phase[]): void {
+    for (const path of paths) this.#held.set(path, Promise.withResolvers());
+  }
+
+  /** Gives those that are held; all when none is named. */
+  release(...paths: string[]): void {
+    for (const path of paths.length > 0 ? paths : [...this.#held.keys()]) {
+      this.#held.get(path)?.resolve();
+      this.#held.delete(path);
+    }
+  }
+}
+
+function egretYaml(sourceUrl: string, targets: { receiver: Receiver; subscriber: Receiver }): string {
+  const each = (line: (phase: Phase) => string) =>
+    PHASES.map((phase) => `  ${phase}: ${line(phase)}`).join("\n");
+  return `
+workspace: demo
+sources: { db: { type: postgres, url: "${sourceUrl}" } }
+destinations:
+${each((phase) => `{ type: webhook, url: "${targets.receiver.url}/${phase}", batch_size: 4, rate_limit_per_second: 5000 }`)}
+syncs:
+${each((phase) => `{ source: db, table: public.${phase}, destination: ${phase}, key: id, operation: mirror }`)}
+webhooks: { pager: { endpoint: "${targets.subscriber.url}/hook" } }
+`;
+}
+
+async function prepareSource(source: Client): Promise<void> {
+  await source.query(`
+    create function passes(place text) returns boolean volatile language plpgsql as $$
+    declare pass text := place || case when current_query() ~ 'row_to_json' then ' records' else ' keys' end;
+    begin
+      perform pg_advisory_lock_shared(hashtext(pass)), pg_advisory_unlock_shared(hashtext(pass));
+      return true;
+    end $$`);
+  for (const phase of PHASES) {
+    await source.query(`
+      create table ${phase}_rows (id int primary key, name text);
+      insert into ${phase}_rows select n, 'Person ' || n from generate_series(1, ${ROWS}) n;
+      create view ${phase} as select id, name from ${phase}_rows where id <> 7 or passes('${phase}')`);
+  }
 }
 
 async function lockWaiters(client: Client): Promise<number> {
   const { rows } = await client.query<{ waiters: number }>(
-    `select count(distinct pid)::int as waiters from pg_locks
-     where not granted and pid in (select pid from pg_stat_activity where datname = current_database())`,
+    `select count(*)::int as waiters from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock'`,
   );
   return rows[0]?.waiters ?? 0;
 }

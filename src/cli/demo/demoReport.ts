@@ -60,6 +60,7 @@ export function nextLines(result: DemoResult, keeps: boolean): string[] {
     egret("trigger airports --watch --full", "send every row again"),
     egret("tail webhook", "see deliveries as they happen"),
     egret("doctor", "check everything"),
+    `  curl -H "Authorization: Bearer ${result.token}" ${result.address ?? ""}/api/v1/syncs`,
     `  Change ${path.join(dir, "egret.yaml")} and apply it (its receivers listen on this machine: hence the variable):`,
     `  EGRET_ALLOW_HTTP=true bin/egret apply -f ${path.join(dir, "egret.yaml")} --dir ${dir}`,
   ];

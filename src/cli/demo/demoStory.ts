@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Config } from "../../config.ts";
+import { createApiToken } from "../../configuration/apiTokens.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../../domain/retryPolicy.ts";
 import type { EmbeddedLog } from "../../embedded/embeddedLog.ts";
 import type { openLogger } from "../../logger.ts";
@@ -49,6 +50,8 @@ export interface ToldRun {
 export interface DemoResult {
   dir: string;
   address: string | null;
+  /** A key of its workspace, for the API. */
+  token: string;
   runs: ToldRun[];
   lifecycleDeliveries: number;
   lifecycleAttempts: number;
@@ -252,9 +255,17 @@ async function conclude(
     told.push({ runId: run.runId, end: run.end, batches: run.batches, verdict });
   }
   const infos = await Promise.all([services.log.info("runs"), services.log.info("deliveries")]);
+  const wanted = {
+    workspaceId: ids.workspaceId,
+    name: "demo",
+    scopes: ["admin"],
+    actor: "egret demo",
+  } as const;
+  const { token } = await createApiToken(services.database.db, wanted);
   return {
     dir,
     address,
+    token,
     runs: told,
     lifecycleDeliveries: ended.delivered,
     lifecycleAttempts: attempts.length,

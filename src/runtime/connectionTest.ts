@@ -6,7 +6,6 @@ import { createDestinationSender } from "../destinations/registry.ts";
 import type { OpenDatabase } from "../projections/database.ts";
 import { type OutboundSettings, openOutboundPools } from "../security/outboundPools.ts";
 import type { SecretBox } from "../security/secretBox.ts";
-import { VERSION } from "../version.ts";
 
 /** The outcome of a destination's connection test. */
 export interface TestedDestination extends TestResult {
@@ -17,17 +16,19 @@ export interface TestedDestination extends TestResult {
 export interface TestDesk {
   db: OpenDatabase["db"];
   box: SecretBox;
+  /** Of Egret, for User-Agent. */
+  version: string;
 }
 
 /** Tests the connections of destinations, by id, and keeps each outcome beside its destination. */
 export async function testDestinations(
-  { db, box }: TestDesk,
+  { db, box, version }: TestDesk,
   ids: readonly number[],
   outbound: OutboundSettings,
 ): Promise<TestedDestination[]> {
   const { close, ...pools } = openOutboundPools(outbound, { connections: 1 });
   try {
-    const sender = createDestinationSender({ ...pools, version: VERSION });
+    const sender = createDestinationSender({ ...pools, version });
     const tested = await Promise.all(
       ids.map(async (id) => {
         const destination = await readDestination(db, box, id);

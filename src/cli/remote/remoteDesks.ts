@@ -1,0 +1,32 @@
+/** The desks over the API of a server elsewhere. */
+import type { Desks } from "../desks.ts";
+import { remoteAlertsDesk } from "./alertsDesk.ts";
+import { remoteCallsDesk } from "./callsDesk.ts";
+import { remoteDeliveriesDesk } from "./deliveriesDesk.ts";
+import { remoteDestinationsDesk } from "./destinationsDesk.ts";
+import type { Remote } from "./findRemote.ts";
+import { openRemote } from "./openRemote.ts";
+import { remoteRecordsDesk } from "./recordsDesk.ts";
+import { remoteRunsDesk } from "./runsDesk.ts";
+import { remoteSyncsDesk } from "./syncsDesk.ts";
+import { remoteTrialsDesk } from "./trialsDesk.ts";
+import { remoteWebhooksDesk } from "./webhooksDesk.ts";
+
+/** How to get each desk. */
+export type RemoteDesks = { [A in keyof Desks]: () => Desks[A] };
+
+/** The desks of a server. */
+export function remoteDesks(remote: Remote): RemoteDesks {
+  const client = openRemote(remote);
+  return {
+    syncs: () => remoteSyncsDesk(client),
+    runs: () => remoteRunsDesk(client),
+    trials: () => remoteTrialsDesk(client),
+    records: () => remoteRecordsDesk(client),
+    calls: () => remoteCallsDesk(client),
+    alerts: () => remoteAlertsDesk(client),
+    deliveries: () => remoteDeliveriesDesk(client),
+    webhooks: () => remoteWebhooksDesk(client),
+    destinations: () => remoteDestinationsDesk(client),
+  };
+}

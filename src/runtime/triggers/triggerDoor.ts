@@ -1,0 +1,180 @@
+/**
+ * Takes triggers in this process, without the detour over the command queue: by the code of the command worker, with what
+ * many of them ask at once asked together. What a process that dies leaves half done, unbegunRuns.ts ends.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { type Kysely, sql } from "kysely";
+import type { RunAggregate } from "../../domain/aggregate.ts";
+import type { TriggerCommand } from "../../domain/command.ts";
+import type { Operation } from "../../domain/configuration.ts";
+import { toError } from "../../domain/errors.ts";
+import { type SyncOptions, syncOptionsShape } from "../../domain/syncOptions.ts";
+import {
+  acceptTrigger,
+  acceptTriggers,
+  glanceAtTriggers,
+  type TriggerToAccept,
+} from "../../engine/claims.ts";
+import type { EventLog } from "../../log/eventLog.ts";
+import type { Database } from "../../projections/database.ts";
+import type { CommandInHand, Refusal } from "../commandInHand.ts";
+import { Together } from "../together.ts";
+import {
+  beginInLog,
+  type FirstEvent,
+  lackingIn,
+  requestRun,
+  triggeredEvent,
+  wishesOf,
+} from "./triggerCommand.ts";
+import type { TriggerDesk, TriggeredSync } from "./triggerDesk.ts";
+
+/** A trigger by hand; `sync` is its id. */
+export type DoorTrigger = Omit<CommandInHand<"trigger">, "payload"> & {
+  payload: TriggerCommand & { sync: number };
+};
+
+/** The run that a trigger caused, or the one that was under way and does what was asked; else why there is none. */
+export type DoorAnswer = { kind: "run"; runId: number } | { kind: "refused"; refusal: Refusal };
+
+/** Takes triggers. */
+export interface TriggerDoor {
+  /** @throws Unavailable when Postgres or NATS does not answer; the same command id then finds the same run. */
+  trigger(command: DoorTrigger): Promise<DoorAnswer>;
+}
+
+/** A command id of this door counts for so long, ms: as long as an Idempotency-Key does. */
+const COMMAND_MEMORY_MS = 24 * 3_600_000;
+/** A run that was accepted and is not in the log yet is somebody else's to begin, for this long, ms. */
+const BEGIN_PATIENCE_MS = 1_000;
+const LOOK_EVERY_MS = 20;
+/** Runs known to be in the log. */
+const MAX_KNOWN = 10_000;
+
+/** A door on our Postgres and the log. */
+export function openTriggerDoor({ db, log }: { db: Kysely<Database>; log: EventLog }): TriggerDoor {
+  const known = new KnownRuns();
+  const begin = async (first: FirstEvent): Promise<void> => {
+    const { sync_run_id: runId } = first.data;
+    if (known.has(runId)) return;
+    await beginInLog(log, first);
+    known.add(runId);
+  };
+  const tools = { log, desk: openDesk(db), begin };
+  const looks = new Map<number, Promise<void>>();
+
+  /** A run that is given back can be read at once: it is in the log. */
+  const makeSure = (command: DoorTrigger, run: RunAggregate, sync: TriggeredSync): Promise<void> => {
+    const { runId } = run;
+    if (known.has(runId)) return Promise.resolve();
+    const look = looks.get(runId) ?? lookAfter(command, run, sync).finally(() => looks.delete(runId));
+    looks.set(runId, look);
+    return look;
+  };
+  const lookAfter = async (command: DoorTrigger, run: RunAggregate, sync: TriggeredSync): Promise<void> => {
+    const deadline = performance.now() + BEGIN_PATIENCE_MS;
+    for (;;) {
+      if ((await log.last(run)) !== null) return known.add(run.runId);
+      if (performance.now() > deadline) break;
+      await delay(LOOK_EVERY_MS);
+    }
+    // Whoever claimed the sync for it died before the run began.
+    await begin(triggeredEvent(command, { sync, runId: run.runId }));
+  };
+
+  return {
+    async trigger(command) {
+      const requested = await requestRun(tools, command);
+      if (requested.kind !== "refused") return { kind: "run", runId: requested.runId };
+      const { refusal, sync } = requested;
+      if (refusal.code !== "ALREADY_RUNNING" || refusal.runId === undefined || sync === null)
+        return { kind: "refused", refusal };
+      const { runId } = refusal;
+      const run: RunAggregate = { kind: "run", workspaceId: command.workspaceId, syncId: sync.id, runId };
+      await makeSure(command, run, sync);
+      const wishes = wishesOf(command.payload);
+      const lacking = wishes.length === 0 ? [] : await lackingIn(log, run, wishes);
+      if (lacking.length === 0) return { kind: "run", runId };
+      const message = `${lacking.join(", ")}: run ${runId} is under way, and was triggered without; wait for its end or cancel it, then trigger again`;
+      return { kind: "refused", refusal: { ...refusal, message } };
+    },
+  };
+}
+
+/** Runs that are in the log, the latest ones. */
+class KnownRuns {
+  readonly #ids = new Set<number>();
+
+  has(runId: number): boolean {
+    return this.#ids.has(runId);
+  }
+
+  add(runId: number): void {
+    this.#ids.add(runId);
+    const [oldest = 0] = this.#ids.size > MAX_KNOWN ? this.#ids : [];
+    this.#ids.delete(oldest);
+  }
+}
+
+type Claim = Parameters<TriggerDesk["acceptTrigger"]>[0];
+
+/** The desk of the command worker, with what is asked at once asked together. */
+function openDesk(db: Kysely<Database>): TriggerDesk {
+  const syncs = new Together((asks: readonly SyncAsk[]) => findSyncs(db, asks), { lanes: 1 });
+  // Most triggers of a busy sync change nothing: those are answered by one query without a lock.
+  const glances = new Together((asks: readonly TriggerToAccept[]) => glanceAtTriggers(db, asks), {
+    lanes: 1,
+  });
+  const claims = new Together((asks: readonly TriggerToAccept[]) => acceptAll(db, asks));
+  const accept = async (trigger: TriggerToAccept) => (await glances.ask(trigger)) ?? claims.ask(trigger);
+  return {
+    findSync: (workspaceId, id) => syncs.ask({ workspaceId, id: Number(id) }),
+    // Nobody is told the names: who asks by id gets a 404.
+    syncNames: async () => [],
+    acceptTrigger: (claim: Claim) => accept({ ...claim, forgetAfterMs: COMMAND_MEMORY_MS }),
+  };
+}
+
+interface SyncAsk {
+  workspaceId: number;
+  id: number;
+}
+
+interface SyncRow {
+  id: number;
+  workspace_id: number;
+  name: string;
+  operation: Operation;
+  paused: boolean;
+  overlap_policy: SyncOptions["overlap_policy"] | null;
+}
+
+async function findSyncs(db: Kysely<Database>, asks: readonly SyncAsk[]): Promise<(TriggeredSync | null)[]> {
+  const { rows } = await sql<SyncRow>`
+    select id, workspace_id, name, operation, paused, options->>'overlap_policy' as overlap_policy
+    from egret.syncs where id = any(${[...new Set(asks.map(({ id }) => id))]}::bigint[])`.execute(db);
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return asks.map(({ workspaceId, id }) => {
+    const row = byId.get(id);
+    if (row === undefined || row.workspace_id !== workspaceId) return null;
+    const overlap_policy = syncOptionsShape.overlap_policy.parse(row.overlap_policy ?? undefined);
+    // By hand a paused sync starts all the same (behaviour.md 3.4), and the schedule is asked for ticks alone.
+    const options = { paused: row.paused, overlap_policy, schedule: undefined };
+    return { id, name: row.name, operation: row.operation, options };
+  });
+}
+
+type Claimed = Awaited<ReturnType<TriggerDesk["acceptTrigger"]>>;
+
+async function acceptAll(db: Kysely<Database>, triggers: readonly TriggerToAccept[]): Promise<Claimed[]> {
+  try {
+    return await acceptTriggers(db, triggers);
+  } catch (error) {
+    // Somebody had one of the syncs for long, or accepted the same command: each for itself, none waits for another's.
+    const results = await Promise.allSettled(triggers.map((trigger) => acceptTrigger(db, trigger)));
+    return results.map((result) => {
+      if (result.status === "fulfilled") return result.value;
+      throw toError(result.reason ?? error);
+    });
+  }
+}
