@@ -20,6 +20,8 @@ export interface Child {
 export async function startChild(file: string, env: Record<string, string> = {}): Promise<Child> {
   const child = fork(path.join(import.meta.dirname, file), {
     env: { ...process.env, ...env },
+    // As bin/egret starts Egret; for the others it makes no difference that was seen.
+    execArgv: ["--max-semi-space-size=16"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
     // Arrivals and the like come by the thousand: structured clones are quicker than JSON.
     serialization: "advanced",

@@ -172,7 +172,8 @@ describe("commands with a server elsewhere", () => {
       expect({ args, ...there }).toEqual({ args, ...here });
       expect(there.code).toBe(0);
     }
-  });
+    // Some thirty processes, one after the other.
+  }, 240_000);
 
   test("show a run with its batches and attempts", async () => {
     const runId = await runPeople();
