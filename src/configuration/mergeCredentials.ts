@@ -10,6 +10,10 @@ type Fields = Record<string, unknown>;
 /** What stands in the place of a secret that is shown as being set; sent back, it means the secret as it is. */
 export const HIDDEN_SECRET = "***";
 
+/** Said of a stored secret that would go elsewhere. */
+export const STORED_FOR_ANOTHER =
+  "The address changed: enter this again. What is stored goes only to the address that it was stored for.";
+
 /** Fields that are sent with a request as they are; a signing secret never leaves us. */
 const SENT_SECRETS = ["auth_token", "headers", "url_parameters"] as const;
 
@@ -26,14 +30,11 @@ export function mergeCredentials(entry: Entry, { given, cleared }: ReadCredentia
   const isMoved = originOf(before["url"]) !== originOf(merged["url"]);
   const stale = isMoved ? SENT_SECRETS.filter((field) => isKept(before[field], merged[field])) : [];
   const isOauthMoved = isKeptForAnotherServer(before["oauth"], merged["oauth"]);
-  const faulty = [...stale, ...(isOauthMoved ? ["oauth"] : [])];
+  const faulty = [...stale, ...(isOauthMoved ? ["oauth.client_secret"] : [])];
   if (faulty.length > 0) {
     throw new InvalidInput(
-      "the address leads to another server",
-      faulty.map((field) => ({
-        field,
-        message: "Was stored for another server: send it again with the new address, or null to clear it.",
-      })),
+      STORED_FOR_ANOTHER,
+      faulty.map((field) => ({ field, message: STORED_FOR_ANOTHER })),
     );
   }
   return merged as Entry;

@@ -1,5 +1,6 @@
 /** The address of a Postgres source from the separate fields that clients of the API send, and back without secrets. */
 import type { FieldProblem } from "../domain/errors.ts";
+import { STORED_FOR_ANOTHER } from "./mergeCredentials.ts";
 import { invalidObject, textFaults } from "./objectProblems.ts";
 
 /** Credentials as clients send them: numbers and truth values may stand for texts, "" and null for nothing. */
@@ -114,15 +115,13 @@ export function sourceUrl(sent: SentCredentials, before: string | null): string 
     isMoved(partsOf(before), parts) &&
     fields["password"] === undefined
   )
-    faults.push({ field: "password", message: SEND_AGAIN });
+    faults.push({ field: "password", message: STORED_FOR_ANOTHER });
   faults.push(...(url === undefined || faults.length === 0 ? partFaults(parts) : []));
   if (faults.length > 0) throw invalidObject(faults);
   return composed(parts, base);
 }
 
 /** Who may change an address may not read the password, and could otherwise have it sent to a server of their own (ours). */
-const SEND_AGAIN = "Was stored for another server: send it again with the new address.";
-
 function isMoved(before: Parts, after: Parts): boolean {
   const { hostname, port, password = "" } = before;
   return password !== "" && (hostname !== after.hostname || port !== (after.port ?? "5432"));

@@ -39,7 +39,3 @@ export interface ConnectForm<K extends "source" | "destination"> {
   shown(before: EntryOf[K]): Map<string, FieldState>;
   tryOut(entry: EntryOf[K], desk: ApiDesk): Promise<TriedConnection>;
 }
-
-/** Said of a secret that would go elsewhere. */
-export const TYPE_AGAIN =
-  "The address changed: enter this again. What is stored goes only to the address that it was stored for.";

@@ -1,13 +1,13 @@
 /** The forms for destinations, made from the fields of their kinds. */
 import type { ConfigurationField } from "../../configuration/configurationFields.ts";
 import { DESTINATION_TYPES, type DestinationType } from "../../configuration/destinationTypes.ts";
-import { mergeCredentials } from "../../configuration/mergeCredentials.ts";
+import { mergeCredentials, STORED_FOR_ANOTHER } from "../../configuration/mergeCredentials.ts";
 import type { EntryOf } from "../../configuration/objectDesk.ts";
-import { type ReadCredentials, readCredentials } from "../../configuration/readCredentials.ts";
+import { readCredentials } from "../../configuration/readCredentials.ts";
 import { type FieldProblem, InvalidInput } from "../../domain/errors.ts";
 import { tryDestination } from "../../runtime/connectionTrial.ts";
 import { hasCredentials, redactUrl } from "../../security/redact.ts";
-import { type ConnectForm, type FieldGroup, TYPE_AGAIN } from "./connectForm.ts";
+import type { ConnectForm, FieldGroup } from "./connectForm.ts";
 import { CHOICE_WORDS, DESTINATION_WORDS } from "./destinationWords.ts";
 import type { FieldState, FormField } from "./formField.ts";
 import type { Submission } from "./submission.ts";
@@ -40,9 +40,6 @@ const NAME: FormField = {
   isRequired: true,
 };
 
-/** Travel with each request: they may not go to another address than the one that they were stored for. */
-const TRAVELLING = ["auth_token", "headers", "url_parameters"] as const;
-
 /** The form of each kind. */
 export const DESTINATION_FORMS: readonly (ConnectForm<"destination"> & { type: string })[] =
   DESTINATION_TYPES.map(formOf);
@@ -60,7 +57,7 @@ function formOf(kind: DestinationType): ConnectForm<"destination"> & { type: str
       const read = readCredentials(kind, sentFields(kind, fields, { sent, before }));
       const fresh = { ...read.given, type: kind.type } as Entry;
       const entry = before === null ? fresh : mergeCredentials(before, read);
-      if (before !== null) refuseMovedSecrets({ before, entry, read, sent });
+      if (before !== null) refuseMovedOauth({ before, entry, sent });
       return { entry, nameOf: (field) => inputName(field, inputs) };
     },
     shown: (before) => shownFields(fields, before),
@@ -158,32 +155,16 @@ function sentOauth(sent: Submission, before: Entry | null): Fields | null | unde
 const originOf = (url: unknown): string => URL.parse(String(url))?.origin ?? "";
 
 /** Who has the page could else have what is stored sent to an address of their own. */
-function refuseMovedSecrets({
-  before,
-  entry,
-  read,
-  sent,
-}: {
-  before: Entry;
-  entry: Entry;
-  read: ReadCredentials;
-  sent: Submission;
-}): void {
+function refuseMovedOauth({ before, entry, sent }: { before: Entry; entry: Entry; sent: Submission }): void {
   const faults: FieldProblem[] = [];
   const stored = before as unknown as Fields;
-  if (originOf(before.url) !== originOf(entry.url)) {
-    for (const field of TRAVELLING) {
-      const isKept = stored[field] !== undefined && !read.cleared.has(field) && !(field in read.given);
-      if (isKept) faults.push({ field, message: TYPE_AGAIN });
-    }
-  }
   const [old, now] = [stored["oauth"], (entry as unknown as Fields)["oauth"]] as (Fields | undefined)[];
   const isMoved =
     originOf(old?.["token_url"]) !== originOf(now?.["token_url"]) ||
     originOf(before.url) !== originOf(entry.url);
   if (old !== undefined && now !== undefined && isMoved && sent.secret("oauth.client_secret") === null)
-    faults.push({ field: "oauth.client_secret", message: TYPE_AGAIN });
-  if (faults.length > 0) throw new InvalidInput(TYPE_AGAIN, faults);
+    faults.push({ field: "oauth.client_secret", message: STORED_FOR_ANOTHER });
+  if (faults.length > 0) throw new InvalidInput(STORED_FOR_ANOTHER, faults);
 }
 
 function inputName(field: string, inputs: ReadonlyMap<string, FormField>): string {

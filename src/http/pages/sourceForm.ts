@@ -1,4 +1,6 @@
 /** The form for a Postgres source. */
+
+import { STORED_FOR_ANOTHER } from "../../configuration/mergeCredentials.ts";
 import type { EntryOf } from "../../configuration/objectDesk.ts";
 import {
   type CredentialField,
@@ -8,7 +10,7 @@ import {
 } from "../../configuration/sourceCredentials.ts";
 import { InvalidInput } from "../../domain/errors.ts";
 import { trySource } from "../../runtime/connectionTrial.ts";
-import { type ConnectForm, type FieldGroup, TYPE_AGAIN } from "./connectForm.ts";
+import type { ConnectForm, FieldGroup } from "./connectForm.ts";
 import type { FieldState, FormField } from "./formField.ts";
 
 type Entry = EntryOf["source"];
@@ -115,7 +117,7 @@ function refuseMovedPassword(before: string, after: string): void {
   const [old, now] = [new URL(before), new URL(after)];
   const sslOf = (url: URL) => url.searchParams.get("sslmode");
   if (old.password === "" || (old.host === now.host && sslOf(old) === sslOf(now))) return;
-  throw new InvalidInput(TYPE_AGAIN, [{ field: "password", message: TYPE_AGAIN }]);
+  throw new InvalidInput(STORED_FOR_ANOTHER, [{ field: "password", message: STORED_FOR_ANOTHER }]);
 }
 
 function fieldOf(id: CredentialField["id"]): FormField {

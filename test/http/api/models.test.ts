@@ -120,7 +120,7 @@ describe("a model", () => {
     expect(status.body).toEqual({ status: "completed", succeeded: true, message: null });
     const { columns } = (await api.get(path)).body.data;
     expect(columns).toHaveLength(2);
-    await api.patch(`/sources/${under}`, { connection: { credentials: { port: 1 } } });
+    await api.patch(`/sources/${under}`, { connection: { credentials: { port: 1, password: "x" } } });
     const again = await api.post(`${path}/refresh_columns`);
     const failed = await api.get(`${path}/refresh_columns_status?refresh_key=${again.body.refresh_key}`);
     expect(failed.body).toMatchObject({ status: "completed", succeeded: false });
