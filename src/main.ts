@@ -31,29 +31,29 @@ import { startProjector } from "./projections/projector.ts";
 import { Releases } from "./releases.ts";
 import { startAlertWorker } from "./runtime/alerts/alertWorker.ts";
 import { startCommandWorker } from "./runtime/commandWorker.ts";
-import { DeliveryIntake } from "./runtime/deliveryIntake.ts";
-import { startDeliveryLanes } from "./runtime/deliveryLanes.ts";
-import { DeliveryMetrics } from "./runtime/deliveryMetrics.ts";
-import { destinationTarget } from "./runtime/destinationTarget.ts";
-import { EndpointHealth } from "./runtime/endpointHealth.ts";
-import { runEngine } from "./runtime/engineSession.ts";
-import { registerExchangeMetrics } from "./runtime/exchangeMetrics.ts";
-import { startNotifier } from "./runtime/notifier.ts";
-import type { TracingOptions } from "./runtime/otelTracing.ts";
+import { DeliveryIntake } from "./runtime/deliveries/deliveryIntake.ts";
+import { startDeliveryLanes } from "./runtime/deliveries/deliveryLanes.ts";
+import { destinationTarget } from "./runtime/deliveries/destinationTarget.ts";
+import { startNotifier } from "./runtime/deliveries/notifier.ts";
+import { tellSending } from "./runtime/deliveries/sendingDesk.ts";
+import { webhookTarget } from "./runtime/deliveries/webhookTarget.ts";
+import { EndpointHealth } from "./runtime/endpoints/endpointHealth.ts";
 import { startOutboxRelay } from "./runtime/outboxRelay.ts";
-import { openRegistry } from "./runtime/processMetrics.ts";
-import { startReplayWorker } from "./runtime/replayWorker.ts";
+import { startReplayWorker } from "./runtime/replays/replayWorker.ts";
 import { DEFAULT_EXCHANGE_DAYS, DEFAULT_RECORD_DAYS, startRetention } from "./runtime/retention.ts";
-import { startRunWorker } from "./runtime/runWorker.ts";
-import { tellSending } from "./runtime/sendingDesk.ts";
-import { registerServiceMetrics } from "./runtime/serviceMetrics.ts";
-import { NO_TRACING, type Tracing } from "./runtime/tracing.ts";
-import { startTrialWorker } from "./runtime/trialWorker.ts";
+import { runEngine } from "./runtime/runs/engineSession.ts";
+import { startRunWorker } from "./runtime/runs/runWorker.ts";
+import { DeliveryMetrics } from "./runtime/telemetry/deliveryMetrics.ts";
+import { registerExchangeMetrics } from "./runtime/telemetry/exchangeMetrics.ts";
+import type { TracingOptions } from "./runtime/telemetry/otelTracing.ts";
+import { openRegistry } from "./runtime/telemetry/processMetrics.ts";
+import { registerServiceMetrics } from "./runtime/telemetry/serviceMetrics.ts";
+import { NO_TRACING, type Tracing } from "./runtime/telemetry/tracing.ts";
+import { startTrialWorker } from "./runtime/trials/trialWorker.ts";
 import { DEFAULT_RUNS_PER_WORKSPACE, openRunAdmission } from "./runtime/triggers/runAdmission.ts";
 import { startScheduler } from "./runtime/triggers/scheduler.ts";
 import { startSequences } from "./runtime/triggers/sequence.ts";
 import { startUnbegunRuns } from "./runtime/triggers/unbegunRuns.ts";
-import { webhookTarget } from "./runtime/webhookTarget.ts";
 import { type OutboundSettings, openOutboundPools } from "./security/outboundPools.ts";
 import { openSecretBox, type SecretBox } from "./security/secretBox.ts";
 import { VERSION, WEBHOOK_USER_AGENT } from "./version.ts";
@@ -206,7 +206,7 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
 /** Loads the tracing libraries only where they are used: they cost start-up time and memory. */
 async function startTracing({ tracing, logger }: EgretSettings): Promise<Tracing> {
   if (tracing === undefined || tracing === null) return NO_TRACING;
-  const { openTracing } = await import("./runtime/otelTracing.ts");
+  const { openTracing } = await import("./runtime/telemetry/otelTracing.ts");
   return openTracing({ ...tracing, version: VERSION, logger });
 }
 

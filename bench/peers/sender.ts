@@ -1,7 +1,7 @@
 /** What every contender beside Egret does with a job: the request that Egret's worker would make, and one row about it. */
 import pg from "pg";
 import { Agent } from "undici";
-import { webhookRequest } from "../../src/runtime/webhookTarget.ts";
+import { webhookRequest } from "../../src/runtime/deliveries/webhookTarget.ts";
 import { pendingData } from "../deliveries.ts";
 import type { Job, PeerSettings } from "./peer.ts";
 

@@ -4,7 +4,7 @@ import { type Applied, applyChanges } from "../configuration/apply.ts";
 import { type EgretFile, type ReadOptions, readEgretFile } from "../configuration/egretFile.ts";
 import { type Plan, planChanges } from "../configuration/plan.ts";
 import type { Database } from "../projections/database.ts";
-import { type TestedDestination, testDestinations } from "../runtime/connectionTest.ts";
+import { type TestedDestination, testDestinations } from "../runtime/trials/connectionTest.ts";
 import type { OutboundSettings } from "../security/outboundPools.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { postgresSource } from "../sources/postgres.ts";

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { readSource } from "../configuration/store.ts";
 import { type OpenDatabase } from "../projections/database.ts";
 import { pendingMigrations } from "../projections/migrate.ts";
-import { failedDestinations } from "../runtime/connectionTest.ts";
+import { failedDestinations } from "../runtime/trials/connectionTest.ts";
 import { redactUrl } from "../security/redact.ts";
 import { openSecretBox } from "../security/secretBox.ts";
 import { checkLog } from "./doctorLogChecks.ts";

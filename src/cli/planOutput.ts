@@ -2,7 +2,7 @@
 import type { Applied } from "../configuration/apply.ts";
 import type { Change, FieldChange } from "../configuration/configItem.ts";
 import type { Plan } from "../configuration/plan.ts";
-import type { TestedDestination } from "../runtime/connectionTest.ts";
+import type { TestedDestination } from "../runtime/trials/connectionTest.ts";
 import type { ConfiguredIds } from "./applyFile.ts";
 import { counted, dayAndTime } from "./format.ts";
 import type { Resend } from "./resends.ts";

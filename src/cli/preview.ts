@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { readSync } from "../configuration/store.ts";
 import { NotFound } from "../domain/errors.ts";
 import { type PreviewedRequest, previewSync } from "../engine/preview.ts";
-import { shownRequest } from "../runtime/testSync.ts";
+import { shownRequest } from "../runtime/trials/testSync.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
 import { findSyncNamed, findWorkspace } from "./findConfigured.ts";
 import { counted } from "./format.ts";

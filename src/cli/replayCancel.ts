@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { InvalidInput, NotFound } from "../domain/errors.ts";
-import { type ReplayRow, readReplay, wishCancelled } from "../runtime/replayStore.ts";
+import { type ReplayRow, readReplay, wishCancelled } from "../runtime/replays/replayStore.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
 import { TimedOut } from "./failures.ts";
 import { wholeNumber } from "./options.ts";

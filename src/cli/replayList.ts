@@ -1,7 +1,7 @@
 /** `egret replay list`: the latest replays and how far each is. */
 import { Command } from "commander";
 import type { ReplayWanted } from "../domain/replay.ts";
-import { listReplays, type ReplayRow } from "../runtime/replayStore.ts";
+import { listReplays, type ReplayRow } from "../runtime/replays/replayStore.ts";
 import { findWorkspace } from "./findConfigured.ts";
 import { count, dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";

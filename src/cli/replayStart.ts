@@ -2,7 +2,7 @@
 import { Command, Option } from "commander";
 import { InvalidInput } from "../domain/errors.ts";
 import { DEFAULT_REPLAY_RATE, MAX_REPLAY_RATE, type ReplayWanted } from "../domain/replay.ts";
-import { previewReplay, requestReplay } from "../runtime/replayRequest.ts";
+import { previewReplay, requestReplay } from "../runtime/replays/replayRequest.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
 import { findWorkspace } from "./findConfigured.ts";
 import { counted } from "./format.ts";

@@ -4,7 +4,7 @@ import type { CommandPayload, CommandVerb } from "../domain/command.ts";
 import type { EventData } from "../domain/event.ts";
 import type { LogConnection } from "../log/connection.ts";
 import type { EventLog } from "../log/eventLog.ts";
-import type { RunDesk } from "./runDesk.ts";
+import type { RunDesk } from "./runs/runDesk.ts";
 import type { TriggerDesk } from "./triggers/triggerDesk.ts";
 
 /** What handlers work with; each verb may ask a desk of its own. */

@@ -7,11 +7,11 @@ import { cleanTraceparent } from "../domain/traceparent.ts";
 import { parseCommand } from "../log/commands.ts";
 import { NEW_AGGREGATE } from "../log/eventLog.ts";
 import { CONSUMERS } from "../log/topology.ts";
-import { handleCancel } from "./cancelRun.ts";
 import type { CommandHandler, CommandOutcome, CommandTools, Refusal } from "./commandInHand.ts";
-import { sha256Hex } from "./deliveryActor.ts";
-import { NO_TRACING, type Tracing } from "./tracing.ts";
-import { handleDryRun, handleTest } from "./trialCommands.ts";
+import { sha256Hex } from "./deliveries/deliveryActor.ts";
+import { handleCancel } from "./runs/cancelRun.ts";
+import { NO_TRACING, type Tracing } from "./telemetry/tracing.ts";
+import { handleDryRun, handleTest } from "./trials/trialCommands.ts";
 import { handleTrigger } from "./triggers/triggerCommand.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "./workQueue.ts";
 

@@ -11,7 +11,7 @@ import { Topology } from "../../src/log/topology.ts";
 import { waitForSequence } from "../../src/projections/checkpoint.ts";
 import { type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
 import { type Projector, startProjector } from "../../src/projections/projector.ts";
-import { moveEndpoint } from "../../src/runtime/endpointTransitions.ts";
+import { moveEndpoint } from "../../src/runtime/endpoints/endpointTransitions.ts";
 import { ownInstallation, runCli } from "../support/cli.ts";
 import { removeStreams, TEST_LIMITS } from "../support/log.ts";
 

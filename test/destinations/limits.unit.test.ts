@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { LockedOut } from "../../src/runtime/lockedOut.ts";
-import { RateLimits } from "../../src/runtime/rateLimit.ts";
+import { LockedOut } from "../../src/runtime/deliveries/lockedOut.ts";
+import { RateLimits } from "../../src/runtime/deliveries/rateLimit.ts";
 
 describe("the rate of requests to one destination", () => {
   test("has a burst of one second's worth, then one place after the other", () => {

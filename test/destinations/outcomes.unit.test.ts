@@ -5,9 +5,9 @@ import {
   destinationDelayMs,
   parseRetryAfter,
 } from "../../src/domain/retryPolicy.ts";
-import { endingOf } from "../../src/runtime/attemptEvent.ts";
-import type { PendingData } from "../../src/runtime/deliveryActor.ts";
-import { batchOf } from "../../src/runtime/destinationTarget.ts";
+import { endingOf } from "../../src/runtime/deliveries/attemptEvent.ts";
+import type { PendingData } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { batchOf } from "../../src/runtime/deliveries/destinationTarget.ts";
 
 const pending = { delivery_id: "7-3" } as PendingData;
 const dead = (reason: string, http_status: number | null): AnyEvent =>

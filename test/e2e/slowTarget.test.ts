@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
-import { type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
-import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
+import { type PendingData, sha256Hex } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveries/deliveryIntake.ts";
 import { type AppliedYaml, applyYaml, testEgret } from "../support/egret.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 

@@ -10,7 +10,7 @@ import {
 } from "../../machines/endpoint.ts";
 import { ENDPOINT_POLICY, probePauseMs } from "../../src/domain/endpointPolicy.ts";
 import { replay } from "../../src/runtime/actor.ts";
-import { endpointBehaviour, resume } from "../../src/runtime/endpointActor.ts";
+import { endpointBehaviour, resume } from "../../src/runtime/endpoints/endpointActor.ts";
 import { endpointHistory } from "../support/endpointHistory.ts";
 import { stored } from "../support/events.ts";
 

@@ -6,7 +6,7 @@ import { openDatabase } from "../../src/projections/database.ts";
 import { dayOf, listExchangeDays, makeExchangeDays } from "../../src/projections/exchangeDays.ts";
 import { ExchangeStore, type ExchangeStoreOptions } from "../../src/projections/exchangeStore.ts";
 import { type MadeExchange, readExchanges } from "../../src/projections/exchanges.ts";
-import type { AttemptOutcome } from "../../src/runtime/attempt.ts";
+import type { AttemptOutcome } from "../../src/runtime/deliveries/attempt.ts";
 import { testDatabase } from "../support/namespace.ts";
 
 const { url } = await testDatabase({ migrated: true });

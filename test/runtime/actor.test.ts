@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { FactRefused, LogCorrupt } from "../../src/domain/errors.ts";
 import { begin, decide, hasEnded, replay } from "../../src/runtime/actor.ts";
-import { deliveryBehaviour } from "../../src/runtime/deliveryActor.ts";
-import { runBehaviour } from "../../src/runtime/runActor.ts";
+import { deliveryBehaviour } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { runBehaviour } from "../../src/runtime/runs/runActor.ts";
 import { deliveryHistory, runHistory, stored } from "../support/events.ts";
 
 const aggregate = { kind: "run", workspaceId: 1, syncId: 2, runId: 7 } as const;

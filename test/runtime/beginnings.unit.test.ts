@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { Beginnings } from "../../src/runtime/beginnings.ts";
+import { Beginnings } from "../../src/runtime/deliveries/beginnings.ts";
 
 let beginnings: Beginnings;
 beforeEach(() => {

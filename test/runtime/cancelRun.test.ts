@@ -5,7 +5,7 @@ import type { RunAggregate } from "../../src/domain/aggregate.ts";
 import type { AnyEvent } from "../../src/domain/event.ts";
 import { publishCommand } from "../../src/log/commands.ts";
 import type { LogConnection } from "../../src/log/connection.ts";
-import { cancelRun } from "../../src/runtime/cancelRun.ts";
+import { cancelRun } from "../../src/runtime/runs/cancelRun.ts";
 import { type AppliedYaml, applyYaml, type TestEgret, testEgret, triggerAndWait } from "../support/egret.ts";
 import { testDatabase } from "../support/namespace.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";

@@ -4,12 +4,16 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { LogConnection } from "../../src/log/connection.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
 import { WaitingRoom } from "../../src/log/waitingRoom.ts";
-import type { AttemptOutcome, Target } from "../../src/runtime/attempt.ts";
-import type { Circuit, HealthReport } from "../../src/runtime/circuit.ts";
-import { deliveryAggregate, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
-import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
-import { startDeliveryLanes } from "../../src/runtime/deliveryLanes.ts";
-import { DeliveryMetrics } from "../../src/runtime/deliveryMetrics.ts";
+import type { AttemptOutcome, Target } from "../../src/runtime/deliveries/attempt.ts";
+import type { Circuit, HealthReport } from "../../src/runtime/deliveries/circuit.ts";
+import {
+  deliveryAggregate,
+  type PendingData,
+  sha256Hex,
+} from "../../src/runtime/deliveries/deliveryActor.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveries/deliveryIntake.ts";
+import { startDeliveryLanes } from "../../src/runtime/deliveries/deliveryLanes.ts";
+import { DeliveryMetrics } from "../../src/runtime/telemetry/deliveryMetrics.ts";
 import type { WorkQueue } from "../../src/runtime/workQueue.ts";
 import { testLog } from "../support/log.ts";
 

@@ -5,7 +5,7 @@ import {
   type Place,
   RELIEVE_EVERY_MS,
   type Verdict,
-} from "../../src/runtime/deliveryLines.ts";
+} from "../../src/runtime/deliveries/deliveryLines.ts";
 
 let nowMs: number;
 let lines: DeliveryLines;

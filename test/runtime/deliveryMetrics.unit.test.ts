@@ -1,8 +1,8 @@
 import { Registry } from "prom-client";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { AttemptOutcome } from "../../src/runtime/attempt.ts";
-import type { PendingData } from "../../src/runtime/deliveryActor.ts";
-import { DeliveryMetrics, type ObservedAttempt } from "../../src/runtime/deliveryMetrics.ts";
+import type { AttemptOutcome } from "../../src/runtime/deliveries/attempt.ts";
+import type { PendingData } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { DeliveryMetrics, type ObservedAttempt } from "../../src/runtime/telemetry/deliveryMetrics.ts";
 
 /** The time in the id below, as version 7 of a uuid holds it. */
 const EVENT_MS = 1_700_000_000_000;

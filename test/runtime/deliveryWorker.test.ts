@@ -7,11 +7,15 @@ import type { AnyEvent } from "../../src/domain/event.ts";
 import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../../src/domain/retryPolicy.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
-import { deliveryAggregate, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
-import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
-import { DeliveryMetrics } from "../../src/runtime/deliveryMetrics.ts";
-import { DeliveryWorker } from "../../src/runtime/deliveryWorker.ts";
-import { webhookTarget } from "../../src/runtime/webhookTarget.ts";
+import {
+  deliveryAggregate,
+  type PendingData,
+  sha256Hex,
+} from "../../src/runtime/deliveries/deliveryActor.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveries/deliveryIntake.ts";
+import { DeliveryWorker } from "../../src/runtime/deliveries/deliveryWorker.ts";
+import { webhookTarget } from "../../src/runtime/deliveries/webhookTarget.ts";
+import { DeliveryMetrics } from "../../src/runtime/telemetry/deliveryMetrics.ts";
 import { newWebhookSecret } from "../../src/security/signature.ts";
 import { createTestClock, type TestClock } from "../support/clock.ts";
 import { testLog } from "../support/log.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ENDPOINT_POLICY } from "../../src/domain/endpointPolicy.ts";
-import { enableEndpoint } from "../../src/runtime/endpointTransitions.ts";
+import { enableEndpoint } from "../../src/runtime/endpoints/endpointTransitions.ts";
 import {
   accepted,
   clock,

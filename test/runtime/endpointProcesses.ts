@@ -8,9 +8,9 @@ import type { AnyEvent, EventData } from "../../src/domain/event.ts";
 import { connectLog, type LogConnection } from "../../src/log/connection.ts";
 import { EventLog, headOf } from "../../src/log/eventLog.ts";
 import { replay } from "../../src/runtime/actor.ts";
-import type { HealthReport } from "../../src/runtime/circuit.ts";
-import { endpointBehaviour } from "../../src/runtime/endpointActor.ts";
-import { EndpointHealth, type EndpointHealthOptions } from "../../src/runtime/endpointHealth.ts";
+import type { HealthReport } from "../../src/runtime/deliveries/circuit.ts";
+import { endpointBehaviour } from "../../src/runtime/endpoints/endpointActor.ts";
+import { EndpointHealth, type EndpointHealthOptions } from "../../src/runtime/endpoints/endpointHealth.ts";
 import { testLog } from "../support/log.ts";
 import { natsUrl } from "../support/namespace.ts";
 

@@ -1,6 +1,6 @@
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { registerExchangeMetrics } from "../../src/runtime/exchangeMetrics.ts";
+import { registerExchangeMetrics } from "../../src/runtime/telemetry/exchangeMetrics.ts";
 
 test("the counter says at each look how many exchanges the store has lost so far", async () => {
   const registry = new Registry();

@@ -3,10 +3,10 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { pino } from "pino";
 import { afterAll, describe, expect, test } from "vitest";
-import type { AttemptOutcome } from "../../src/runtime/attempt.ts";
-import type { PendingData } from "../../src/runtime/deliveryActor.ts";
-import { openTracing } from "../../src/runtime/otelTracing.ts";
-import type { Tracing } from "../../src/runtime/tracing.ts";
+import type { AttemptOutcome } from "../../src/runtime/deliveries/attempt.ts";
+import type { PendingData } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { openTracing } from "../../src/runtime/telemetry/otelTracing.ts";
+import type { Tracing } from "../../src/runtime/telemetry/tracing.ts";
 import { startCollector } from "../support/collector.ts";
 
 const collector = await startCollector();
@@ -114,7 +114,7 @@ test("the tracing libraries are loaded by whoever exports only", async () => {
     const loaded = () => Object.keys(require("node:module")._cache).filter((file) => /@opentelemetry.(sdk|exporter|otlp)/.test(file)).length > 0;
     import("${root}/src/main.ts").then(async () => {
       const before = loaded();
-      await import("${root}/src/runtime/otelTracing.ts");
+      await import("${root}/src/runtime/telemetry/otelTracing.ts");
       console.log(JSON.stringify([before, loaded()]));
     });`;
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=commonjs", "-e", program]);

@@ -1,7 +1,7 @@
 import { Webhook as Verifier } from "standardwebhooks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Webhook } from "../../src/domain/configuration.ts";
-import { pingWebhook } from "../../src/runtime/ping.ts";
+import { pingWebhook } from "../../src/runtime/deliveries/ping.ts";
 import { openOutboundPools } from "../../src/security/outboundPools.ts";
 import { newWebhookSecret, signBody } from "../../src/security/signature.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { remember } from "../../src/runtime/recent.ts";
+import { remember } from "../../src/runtime/deliveries/recent.ts";
 
 let rows: Map<number, { value: string; stamp: string }>;
 let reads: number[];

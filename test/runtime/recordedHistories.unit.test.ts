@@ -11,9 +11,9 @@ import type {
 import type { AnyEvent, StoredEvent } from "../../src/domain/event.ts";
 import { type Actor, type Behaviour, type Fact, hasEnded, replay } from "../../src/runtime/actor.ts";
 import { alertBehaviour, replayAlert } from "../../src/runtime/alerts/alertActor.ts";
-import { deliveryBehaviour, deliveryContext } from "../../src/runtime/deliveryActor.ts";
-import { runBehaviour } from "../../src/runtime/runActor.ts";
-import { trialBehaviour } from "../../src/runtime/trialActor.ts";
+import { deliveryBehaviour, deliveryContext } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { runBehaviour } from "../../src/runtime/runs/runActor.ts";
+import { trialBehaviour } from "../../src/runtime/trials/trialActor.ts";
 import { stored } from "../support/events.ts";
 
 const folder = path.join(import.meta.dirname, "recorded");

@@ -5,13 +5,17 @@ import type { AnyEvent } from "../../src/domain/event.ts";
 import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
 import { WEBHOOK_RETRY_DELAYS_MS } from "../../src/domain/retryPolicy.ts";
 import { openDatabase } from "../../src/projections/database.ts";
-import type { AttemptOutcome, Target } from "../../src/runtime/attempt.ts";
-import { deliveryAggregate, type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
-import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
-import { DeliveryMetrics } from "../../src/runtime/deliveryMetrics.ts";
-import { DeliveryWorker } from "../../src/runtime/deliveryWorker.ts";
-import { type RedeliveryDesk, redeliver } from "../../src/runtime/redeliver.ts";
-import { redeliveryDesk } from "../../src/runtime/redeliveryDesk.ts";
+import type { AttemptOutcome, Target } from "../../src/runtime/deliveries/attempt.ts";
+import {
+  deliveryAggregate,
+  type PendingData,
+  sha256Hex,
+} from "../../src/runtime/deliveries/deliveryActor.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveries/deliveryIntake.ts";
+import { DeliveryWorker } from "../../src/runtime/deliveries/deliveryWorker.ts";
+import { type RedeliveryDesk, redeliver } from "../../src/runtime/deliveries/redeliver.ts";
+import { redeliveryDesk } from "../../src/runtime/deliveries/redeliveryDesk.ts";
+import { DeliveryMetrics } from "../../src/runtime/telemetry/deliveryMetrics.ts";
 import { createTestClock } from "../support/clock.ts";
 import { testLog } from "../support/log.ts";
 import { testDatabase } from "../support/namespace.ts";

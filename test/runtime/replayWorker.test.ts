@@ -12,12 +12,16 @@ import { follow } from "../../src/log/follow.ts";
 import { openDatabase } from "../../src/projections/database.ts";
 import { startProjector } from "../../src/projections/projector.ts";
 import { replay } from "../../src/runtime/actor.ts";
-import { deliveryAggregate, deliveryBehaviour, type PendingData } from "../../src/runtime/deliveryActor.ts";
+import {
+  deliveryAggregate,
+  deliveryBehaviour,
+  type PendingData,
+} from "../../src/runtime/deliveries/deliveryActor.ts";
+import { lifecycleDelivery, type RunLifecycleEvent } from "../../src/runtime/deliveries/notifier.ts";
 import { onReplayProgress, type ReplayProgress } from "../../src/runtime/hints.ts";
-import { lifecycleDelivery, type RunLifecycleEvent } from "../../src/runtime/notifier.ts";
-import { previewReplay, requestReplay } from "../../src/runtime/replayRequest.ts";
-import { listReplays, readReplay, wishCancelled } from "../../src/runtime/replayStore.ts";
-import { startReplayWorker } from "../../src/runtime/replayWorker.ts";
+import { previewReplay, requestReplay } from "../../src/runtime/replays/replayRequest.ts";
+import { listReplays, readReplay, wishCancelled } from "../../src/runtime/replays/replayStore.ts";
+import { startReplayWorker } from "../../src/runtime/replays/replayWorker.ts";
 import { runHistory } from "../support/events.ts";
 import { testLog } from "../support/log.ts";
 import { natsUrl, testDatabase } from "../support/namespace.ts";

@@ -1,9 +1,9 @@
 import { createServer } from "node:net";
 import type { Agent } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AttemptOutcome } from "../../src/runtime/attempt.ts";
-import { type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
-import { webhookTarget } from "../../src/runtime/webhookTarget.ts";
+import type { AttemptOutcome } from "../../src/runtime/deliveries/attempt.ts";
+import { type PendingData, sha256Hex } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { webhookTarget } from "../../src/runtime/deliveries/webhookTarget.ts";
 import { createGuardedAgent } from "../../src/security/outboundGuard.ts";
 import { outboundPolicy } from "../../src/security/outboundPolicy.ts";
 import { newWebhookSecret } from "../../src/security/signature.ts";

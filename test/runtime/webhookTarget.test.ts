@@ -1,8 +1,8 @@
 import { Agent } from "undici";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Webhook } from "../../src/domain/configuration.ts";
-import type { PendingData } from "../../src/runtime/deliveryActor.ts";
-import { webhookTarget } from "../../src/runtime/webhookTarget.ts";
+import type { PendingData } from "../../src/runtime/deliveries/deliveryActor.ts";
+import { webhookTarget } from "../../src/runtime/deliveries/webhookTarget.ts";
 import { newWebhookSecret } from "../../src/security/signature.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 

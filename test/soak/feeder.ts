@@ -2,7 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Unavailable } from "../../src/domain/errors.ts";
 import type { EventLog } from "../../src/log/eventLog.ts";
-import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveries/deliveryIntake.ts";
 import { type Planned, pendingOf, type SoakOptions } from "./soakPlan.ts";
 
 /** How far the feeder is. */

@@ -4,7 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { createServer } from "node:net";
-import { sha256Hex } from "../../src/runtime/deliveryActor.ts";
+import { sha256Hex } from "../../src/runtime/deliveries/deliveryActor.ts";
 import { answers, type FarmRequest } from "../support/farmAnswers.ts";
 import { type ReceiverFarm, startReceiverFarm } from "../support/receiverFarm.ts";
 import type { ReceiversAnswer, ReceiversQuestion, Witness } from "./receivers.ts";

@@ -3,7 +3,7 @@
  * event and the number of the attempt, so the outcome of each delivery is known before the first request.
  */
 import { lifecyclePayload } from "../../src/domain/lifecycle.ts";
-import { type PendingData, sha256Hex } from "../../src/runtime/deliveryActor.ts";
+import { type PendingData, sha256Hex } from "../../src/runtime/deliveries/deliveryActor.ts";
 import { type Answer, answers, pick } from "../support/farmAnswers.ts";
 import { chanceOf } from "../support/seeded.ts";
 

@@ -3,7 +3,7 @@ import type { EndpointFact } from "../../machines/endpoint.ts";
 import { ENDPOINT_POLICY } from "../../src/domain/endpointPolicy.ts";
 import type { AnyEvent } from "../../src/domain/event.ts";
 import type { Decision } from "../../src/runtime/actor.ts";
-import { beginEndpoint, draftEndpoint } from "../../src/runtime/endpointActor.ts";
+import { beginEndpoint, draftEndpoint } from "../../src/runtime/endpoints/endpointActor.ts";
 import { EPOCH_MS, type EventParts, makeEvent } from "./events.ts";
 
 export interface EndpointShape {

@@ -4,7 +4,7 @@ import { connectLog } from "../../src/log/connection.ts";
 import { EventLog } from "../../src/log/eventLog.ts";
 import { Topology } from "../../src/log/topology.ts";
 import { openDatabase } from "../../src/projections/database.ts";
-import { startReplayWorker } from "../../src/runtime/replayWorker.ts";
+import { startReplayWorker } from "../../src/runtime/replays/replayWorker.ts";
 
 const given = JSON.parse(process.env["EGRET_TEST_SETTINGS"] ?? "{}") as {
   natsUrl: string;

@@ -1,6 +1,6 @@
 /** Deliveries to a webhook without a sync behind them: what the notifier would begin for the events of a run. */
-import { DeliveryIntake } from "../../src/runtime/deliveryIntake.ts";
-import { isRunLifecycleEvent, lifecycleDelivery } from "../../src/runtime/notifier.ts";
+import { DeliveryIntake } from "../../src/runtime/deliveries/deliveryIntake.ts";
+import { isRunLifecycleEvent, lifecycleDelivery } from "../../src/runtime/deliveries/notifier.ts";
 import type { TestEgret } from "./egret.ts";
 import { runHistory } from "./events.ts";
 

@@ -1,7 +1,7 @@
 /** Destinations over our Postgres; their tests go out from here. */
 import { setPaused } from "../../configuration/operations.ts";
 import { NotFound } from "../../domain/errors.ts";
-import { testDestinations } from "../../runtime/connectionTest.ts";
+import { testDestinations } from "../../runtime/trials/connectionTest.ts";
 import { readOutbound } from "../../security/outboundPools.ts";
 import { VERSION } from "../../version.ts";
 import type { DestinationsDesk } from "../desks.ts";

@@ -6,7 +6,7 @@ import { InvalidInput } from "../../domain/errors.ts";
 import type { AnyEvent, EventData } from "../../domain/event.ts";
 import { searchDeliveries } from "../../projections/deliverySearch.ts";
 import { getRun, listRuns } from "../../projections/runs.ts";
-import { failedDestinations } from "../../runtime/connectionTest.ts";
+import { failedDestinations } from "../../runtime/trials/connectionTest.ts";
 import { ask } from "../askCommand.ts";
 import type { RunStory, RunsDesk, TriggeredRun, TriggerWish } from "../desks.ts";
 import { TimedOut } from "../failures.ts";

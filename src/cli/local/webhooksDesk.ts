@@ -3,8 +3,8 @@ import { rotateWebhookSecret, setPaused } from "../../configuration/operations.t
 import { readWebhook } from "../../configuration/store.ts";
 import { disableWebhook, enableWebhook } from "../../configuration/webhookSwitch.ts";
 import { NotFound } from "../../domain/errors.ts";
-import { enableEndpoint } from "../../runtime/endpointTransitions.ts";
-import { pingWebhook } from "../../runtime/ping.ts";
+import { pingWebhook } from "../../runtime/deliveries/ping.ts";
+import { enableEndpoint } from "../../runtime/endpoints/endpointTransitions.ts";
 import { openOutboundPools } from "../../security/outboundPools.ts";
 import { redactUrl } from "../../security/redact.ts";
 import { WEBHOOK_USER_AGENT } from "../../version.ts";

@@ -1,6 +1,6 @@
 /** Connection tests of destinations that the API makes: on request, and after each change of their credentials. */
 import { setTimeout as delay } from "node:timers/promises";
-import { type TestedDestination, testDestinations } from "../../runtime/connectionTest.ts";
+import { type TestedDestination, testDestinations } from "../../runtime/trials/connectionTest.ts";
 import type { ApiDesk } from "./apiDesk.ts";
 
 /** An answer waits so long for a test after a change; one that takes longer goes on by itself, ms. */

@@ -1,6 +1,6 @@
 /** What the page for credentials asks of a kind of connection: its fields, what is made of them, and how it is tried. */
 import type { EntryOf } from "../../configuration/objectDesk.ts";
-import type { TriedConnection } from "../../runtime/connectionTrial.ts";
+import type { TriedConnection } from "../../runtime/trials/connectionTrial.ts";
 import type { ApiDesk } from "../api/apiDesk.ts";
 import type { FieldState, FormField } from "./formField.ts";
 import type { Submission } from "./submission.ts";

@@ -5,7 +5,7 @@ import { mergeCredentials, STORED_FOR_ANOTHER } from "../../configuration/mergeC
 import type { EntryOf } from "../../configuration/objectDesk.ts";
 import { readCredentials } from "../../configuration/readCredentials.ts";
 import { type FieldProblem, InvalidInput } from "../../domain/errors.ts";
-import { tryDestination } from "../../runtime/connectionTrial.ts";
+import { tryDestination } from "../../runtime/trials/connectionTrial.ts";
 import { hasCredentials, redactUrl } from "../../security/redact.ts";
 import type { ConnectForm, FieldGroup } from "./connectForm.ts";
 import { CHOICE_WORDS, DESTINATION_WORDS } from "./destinationWords.ts";

@@ -9,7 +9,7 @@ import {
   sourceUrl,
 } from "../../configuration/sourceCredentials.ts";
 import { InvalidInput } from "../../domain/errors.ts";
-import { trySource } from "../../runtime/connectionTrial.ts";
+import { trySource } from "../../runtime/trials/connectionTrial.ts";
 import type { ConnectForm, FieldGroup } from "./connectForm.ts";
 import type { FieldState, FormField } from "./formField.ts";
 

@@ -15,7 +15,7 @@ import type { LogConnection } from "../../log/connection.ts";
 import type { EventLog } from "../../log/eventLog.ts";
 import { loadPage } from "../../log/load.ts";
 import type { Database } from "../../projections/database.ts";
-import { RunHistory } from "../runActor.ts";
+import { RunHistory } from "../runs/runActor.ts";
 import type { WorkResult } from "../workQueue.ts";
 import {
   isEvaluated,

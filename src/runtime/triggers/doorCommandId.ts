@@ -1,7 +1,7 @@
 /** Ids of the commands of the API's triggers: the same for the same Idempotency-Key, and telling what the run was asked for. */
 import { randomUUID } from "node:crypto";
 import type { TriggerCommand } from "../../domain/command.ts";
-import { sha256Hex } from "../deliveryActor.ts";
+import { sha256Hex } from "../deliveries/deliveryActor.ts";
 import { WISHES, type Wish, wishesOf } from "./triggerCommand.ts";
 
 /** Begins them all. */

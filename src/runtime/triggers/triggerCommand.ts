@@ -7,7 +7,7 @@ import type { EventData } from "../../domain/event.ts";
 import { type EventLog, NEW_AGGREGATE } from "../../log/eventLog.ts";
 import { begin } from "../actor.ts";
 import type { CommandHandler, CommandInHand, Refusal } from "../commandInHand.ts";
-import { runBehaviour } from "../runActor.ts";
+import { runBehaviour } from "../runs/runActor.ts";
 import type { OnBusy, TriggerDesk, TriggeredSync } from "./triggerDesk.ts";
 
 /** What requesting a run works with. */

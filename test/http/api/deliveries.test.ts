@@ -1,7 +1,7 @@
 /** Deliveries over the API: searched, shown with what was said, begun again. */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { countDeliveriesUpTo } from "../../../src/projections/deliverySearch.ts";
-import { DeliveryIntake } from "../../../src/runtime/deliveryIntake.ts";
+import { DeliveryIntake } from "../../../src/runtime/deliveries/deliveryIntake.ts";
 import { type TestApi, testApi } from "../../support/api.ts";
 import { type TestEgret, testEgret } from "../../support/egret.ts";
 import { type Receiver, startReceiver } from "../../support/receiver.ts";

@@ -7,7 +7,7 @@ import type { EventLog } from "../../../src/log/eventLog.ts";
 import { type OpenDatabase, openDatabase } from "../../../src/projections/database.ts";
 import { replay } from "../../../src/runtime/actor.ts";
 import type { CommandTools } from "../../../src/runtime/commandInHand.ts";
-import { runBehaviour } from "../../../src/runtime/runActor.ts";
+import { runBehaviour } from "../../../src/runtime/runs/runActor.ts";
 import { handleTrigger } from "../../../src/runtime/triggers/triggerCommand.ts";
 import type { TriggeredSync } from "../../../src/runtime/triggers/triggerDesk.ts";
 import { testLog } from "../../support/log.ts";

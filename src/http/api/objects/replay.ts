@@ -7,7 +7,7 @@ import {
   type ReplayedDeliveries,
   type ReplayWanted,
 } from "../../../domain/replay.ts";
-import type { ReplayRow } from "../../../runtime/replayStore.ts";
+import type { ReplayRow } from "../../../runtime/replays/replayStore.ts";
 import { instant, instantOrNull } from "../answers.ts";
 import { idInBody } from "../endpoint.ts";
 

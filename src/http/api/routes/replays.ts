@@ -2,8 +2,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { InvalidInput, NotFound } from "../../../domain/errors.ts";
-import { previewReplay, requestReplay } from "../../../runtime/replayRequest.ts";
-import { pageOfReplays, type ReplayRow, readReplay, wishCancelled } from "../../../runtime/replayStore.ts";
+import { previewReplay, requestReplay } from "../../../runtime/replays/replayRequest.ts";
+import {
+  pageOfReplays,
+  type ReplayRow,
+  readReplay,
+  wishCancelled,
+} from "../../../runtime/replays/replayStore.ts";
 import { created, envelope, success } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";

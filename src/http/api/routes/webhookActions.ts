@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { rotateWebhookSecret } from "../../../configuration/operations.ts";
 import { readWebhook } from "../../../configuration/store.ts";
 import { NotFound } from "../../../domain/errors.ts";
-import { type PingResult, pingWebhook } from "../../../runtime/ping.ts";
+import { type PingResult, pingWebhook } from "../../../runtime/deliveries/ping.ts";
 import { openOutboundPools } from "../../../security/outboundPools.ts";
 import { WEBHOOK_USER_AGENT } from "../../../version.ts";
 import { envelope, success } from "../answers.ts";

@@ -4,7 +4,7 @@ import { createObject, deleteObject, type EntryOf, updateObject } from "../../..
 import { enableWebhook } from "../../../configuration/webhookSwitch.ts";
 import { NotFound } from "../../../domain/errors.ts";
 import { waitForSequence } from "../../../projections/checkpoint.ts";
-import { enableEndpoint } from "../../../runtime/endpointTransitions.ts";
+import { enableEndpoint } from "../../../runtime/endpoints/endpointTransitions.ts";
 import { created, deleted, envelope, success, updated, wordOnly } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";
