@@ -46,7 +46,7 @@ export async function benchApi({ servers, isQuick }: BenchContext): Promise<Meas
     const front = await egret.openProcess({ apiRequestsPerSecond: 0 });
     releases.push(() => front.close());
     const url = await front.start(["api"]);
-    const bare = await startChild("bareApiChild.ts", {});
+    const bare = await startChild("bareApiChild.ts");
     releases.push(() => bare.close());
     const { url: bareUrl } = await bare.ask<{ url: string }>({});
     const authorization = `Bearer ${await newToken(egret)}`;

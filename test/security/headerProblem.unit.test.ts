@@ -38,14 +38,16 @@ describe("a configured header", () => {
   test("that is taken is one that Node sends, and no complaint quotes its value", () => {
     const text = fc.string({ unit: "binary", maxLength: 20 });
     fc.assert(
-      fc.property(fc.oneof(text, fc.constant("X-Name")), text, (name, value) => {
+      fc.property(fc.oneof(text, fc.constant("X-Name")), text, text, (name, before, after) => {
+        // No sentence of ours holds this word by chance.
+        const value = `${before}s3cr3t${after}`;
         const problem = headerProblem(name, value);
         if (problem === null) {
           validateHeaderName(name);
           validateHeaderValue(name, value);
           expect(/[\r\n\0]/.test(name + value)).toBe(false);
-        } else if (value.trim().length > 3) {
-          expect(problem).not.toContain(value);
+        } else {
+          expect(problem).not.toContain("s3cr3t");
         }
       }),
     );
