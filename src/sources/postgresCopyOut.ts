@@ -1,6 +1,7 @@
 /** COPY … TO STDOUT as a stream: the server sends a message per row, which are joined here with as little work as can be. */
 import { type Duplex, Readable } from "node:stream";
 import type { Connection, Submittable } from "pg";
+import { bytesPassed } from "./youngGeneration.ts";
 
 /** First bytes of the messages that a server sends while it copies. Source: the protocol of Postgres, version 3. */
 const COPY_DATA = 0x64;
@@ -64,6 +65,7 @@ export class CopyOut extends Readable implements Submittable {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    bytesPassed(chunk.length);
     const bytes = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
     this.#head = bytes.subarray(0, 0);
     let filled = 0;
