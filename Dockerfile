@@ -18,4 +18,4 @@ USER node
 ENV EGRET_HTTP_HOST=0.0.0.0
 EXPOSE 4747
 # exec form: the signal that stops a container reaches the program, which then drains.
-CMD ["node", "src/cli/egret.ts", "start"]
+CMD ["node", "--no-memory-reducer", "src/cli/egret.ts", "start"]

@@ -14,12 +14,16 @@ export interface Child {
 
 /**
  * Forks a program of this folder and resolves once it has said that it is ready. Its standard output is thrown away:
- * it writes its log lines, but nobody pays for reading them.
+ * it writes its log lines, but nobody pays for reading them. `execArgv` are options of Node; none are inherited.
  * @throws when it ends before, or while it is asked.
  */
-export async function startChild(file: string, env: Record<string, string> = {}): Promise<Child> {
+export async function startChild(
+  file: string,
+  { env = {}, execArgv = [] }: { env?: Record<string, string>; execArgv?: string[] } = {},
+): Promise<Child> {
   const child = fork(path.join(import.meta.dirname, file), {
     env: { ...process.env, ...env },
+    execArgv,
     stdio: ["ignore", "ignore", "inherit", "ipc"],
     // Arrivals and the like come by the thousand: structured clones are quicker than JSON.
     serialization: "advanced",

@@ -120,8 +120,7 @@ export async function peerContender(
     concurrency: WORKER_CONCURRENCY,
   };
   const child = await startChild("peerChild.ts", {
-    BENCH_PEER: name,
-    BENCH_PEER_SETTINGS: JSON.stringify(settings),
+    env: { BENCH_PEER: name, BENCH_PEER_SETTINGS: JSON.stringify(settings) },
   });
   releases.push(() => child.close());
   const ask = <Answer>(question: PeerQuestion) => child.ask<Answer>(question);

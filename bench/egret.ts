@@ -1,5 +1,6 @@
 /** An Egret of a benchmark: migrated and configured by an egret.yaml, with as many processes as the benchmark starts. */
 import { randomBytes } from "node:crypto";
+import packageJson from "../package.json" with { type: "json" };
 import { applyChanges } from "../src/configuration/apply.ts";
 import { parseEgretFile } from "../src/configuration/egretFile.ts";
 import { planChanges } from "../src/configuration/plan.ts";
@@ -55,6 +56,9 @@ export interface EgretProcess {
 /** Deliveries and runs that a process holds at once: the default of EGRET_WORKER_CONCURRENCY. */
 export const WORKER_CONCURRENCY = 100;
 
+/** The options of Node that `npm start` gives to Egret. */
+const NODE_OPTIONS = packageJson.scripts.start.split(" ").filter((word) => word.startsWith("--"));
+
 /** All roles but the API: what works without being asked. */
 export const AT_WORK: readonly Role[] = ["worker", "projector", "scheduler"];
 
@@ -84,7 +88,8 @@ export async function openBenchEgret(servers: BenchServers, yaml: string): Promi
     openProcess: async (differing) =>
       processOf(
         await startChild("egretChild.ts", {
-          EGRET_BENCH_SETTINGS: JSON.stringify({ ...settings, ...differing }),
+          env: { EGRET_BENCH_SETTINGS: JSON.stringify({ ...settings, ...differing }) },
+          execArgv: NODE_OPTIONS,
         }),
       ),
   };

@@ -2,9 +2,6 @@
 import { InvalidInput, LogCorrupt } from "../domain/errors.ts";
 import { type AnyEvent, EVENT_DATA, isEventType } from "../domain/event.ts";
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /**
  * The bytes of an event.
  * @throws InvalidInput when its data does not fit the schema of its type: nothing is appended then.
@@ -15,7 +12,7 @@ export function encodeEvent(event: AnyEvent): Uint8Array {
     const problems = checked.error.issues.map(({ path, message }) => ({ field: path.join("."), message }));
     throw new InvalidInput(`event ${event.type} of ${event.subject} does not fit its schema`, problems);
   }
-  return encoder.encode(JSON.stringify(event));
+  return Buffer.from(JSON.stringify(event));
 }
 
 /**
@@ -25,7 +22,7 @@ export function encodeEvent(event: AnyEvent): Uint8Array {
 export function decodeEvent(bytes: Uint8Array, where: string): AnyEvent {
   let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(bytes));
+    value = JSON.parse(textOf(bytes));
   } catch (cause) {
     throw new LogCorrupt(`${where} is not JSON: someone else writes to our subjects`, { cause });
   }
@@ -39,4 +36,9 @@ export function decodeEvent(bytes: Uint8Array, where: string): AnyEvent {
     throw new LogCorrupt(`${where} is not an event that this version knows`);
   }
   return event;
+}
+
+/** A TextDecoder takes twice as long for so few bytes. */
+function textOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("utf8");
 }

@@ -91,9 +91,9 @@ export class EventLog {
     } as AnyEvent;
     const root = this.topology.aggregate(aggregate);
     const expectations = headers();
-    expectations.set("Nats-Msg-Id", `${event.subject}:${event.version}:${id}`);
-    expectations.set("Nats-Expected-Last-Subject-Sequence", String(head.sequence));
-    expectations.set("Nats-Expected-Last-Subject-Sequence-Subject", `${root}.*`);
+    expectations.append("Nats-Msg-Id", `${event.subject}:${event.version}:${id}`);
+    expectations.append("Nats-Expected-Last-Subject-Sequence", String(head.sequence));
+    expectations.append("Nats-Expected-Last-Subject-Sequence-Subject", `${root}.*`);
     const subject = `${root}.${subjectWord(draft.type)}`;
     const payload = encodeEvent(event);
     const deadline = Date.now() + APPEND_PATIENCE_MS;

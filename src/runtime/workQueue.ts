@@ -37,6 +37,8 @@ export interface WorkQueue {
 /** How long a pull waits for items; one that a restarted server forgot costs at most this much delay. */
 const PULL_EXPIRES_MS = 5_000;
 const RECOVERY_PAUSE_MS = 500;
+/** A pull costs two writes to the server, whose time is that of twenty items: so long small ones are gathered, ms. */
+const GATHER_MS = 20;
 const MAX_ERROR_DELAY_MS = 15_000;
 
 class Queue implements WorkQueue {
@@ -73,10 +75,19 @@ class Queue implements WorkQueue {
   async #run(): Promise<void> {
     const { connection, stream, consumer: name, logger } = this.#options;
     let consumer: Consumer | null = null;
+    let isGathered = false;
     while (!this.#stop.signal.aborted) {
       const concurrency = this.#options.concurrency();
       const free = concurrency - this.#held.size - this.#credits;
-      if (free > 0 && (this.#credits === 0 || free * 4 >= concurrency)) {
+      const isWorthIt = free * 4 >= concurrency;
+      if (free > 0 && (this.#credits === 0 || isWorthIt)) {
+        // Much is held: what comes free one by one is asked for together.
+        if (!isWorthIt && !isGathered) {
+          isGathered = true;
+          await delay(GATHER_MS);
+          continue;
+        }
+        isGathered = false;
         try {
           consumer ??= await connection.js.consumers.get(stream, name);
           this.#pull(consumer, free);

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import path from "node:path";
 import { afterAll } from "vitest";
 import type { EgretSettings } from "../../src/main.ts";
+import { NODE_OPTIONS } from "./nodeOptions.ts";
 
 /** A running Egret process. */
 export interface EgretProcess {
@@ -29,6 +30,7 @@ export async function startEgretProcess(settings: EgretSettings): Promise<EgretP
   const child = fork(path.join(import.meta.dirname, "egretChild.ts"), {
     env: { ...process.env, EGRET_TEST_SETTINGS: JSON.stringify(plain) },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
+    execArgv: [...process.execArgv, ...NODE_OPTIONS],
   });
   const chunks: Buffer[] = [];
   child.stdout?.on("data", (chunk: Buffer) => chunks.push(chunk));

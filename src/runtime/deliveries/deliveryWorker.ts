@@ -99,7 +99,12 @@ export class DeliveryWorker {
     const attempt = deliveryContext(actor.snapshot).attempts + 1;
     const done = this.#metrics.begin(pending.target_kind);
     const span = this.#tracing.attempt(actor.first.traceparent, pending, attempt);
-    const outcome = await this.#targets[pending.target_kind].attempt(pending, attempt, span).finally(done);
+    let outcome: AttemptOutcome;
+    try {
+      outcome = await this.#targets[pending.target_kind].attempt(pending, attempt, span);
+    } finally {
+      done();
+    }
     this.#keepExchange(pending, attempt, outcome);
     const { draft, decision } = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
     draft.traceparent = span.traceparent;

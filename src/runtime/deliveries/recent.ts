@@ -46,13 +46,7 @@ export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): 
     }
   };
 
-  return async (key) => {
-    const entry = entries.get(key);
-    const isFresh = entry !== undefined && entry.until > Date.now();
-    if (isFresh) {
-      entry.isUsed = true;
-      return entry.value;
-    }
+  const readNow = async (key: K, entry: Entry<V> | undefined): Promise<V> => {
     if (entry === undefined || stamps === undefined) {
       if (stamps === undefined) forgetOld(entries);
       // Without a stamp the next look reads it once more, and from then on only when it changed.
@@ -64,6 +58,13 @@ export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): 
     });
     await looking;
     return entries.get(key)?.value ?? readAnew(key, null);
+  };
+
+  return (key) => {
+    const entry = entries.get(key);
+    if (entry === undefined || entry.until <= Date.now()) return readNow(key, entry);
+    entry.isUsed = true;
+    return entry.value;
   };
 }
 
