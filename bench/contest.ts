@@ -75,8 +75,9 @@ export async function egretContender(
         await worker.start(isOne ? AT_WORK : ["worker", "scheduler"]);
         await sink.until(round.count, PATIENCE_MS);
         await feed.projected(goal, PATIENCE_MS);
+        const ms = nowMs() - started;
         await allDelivered(feed, round);
-        return nowMs() - started;
+        return ms;
       }),
     async rest() {
       await worker.stop();

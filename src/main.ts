@@ -192,6 +192,7 @@ export async function startEgret(settings: EgretSettings): Promise<RunningEgret>
     const server = await serve(served, settings);
     if (roles.includes("api")) ownUrl = server.url;
     releases.push(server.close);
+    releases.push(served.lastCall);
     const close = () => {
       isDraining = true;
       return releases.release();

@@ -11,6 +11,7 @@ import { exportLinkRoutes } from "./http/exportLinks.ts";
 import { type HealthCheck, healthRoutes } from "./http/healthRoutes.ts";
 import { type HookDesk, hookRoutes } from "./http/hookRoutes.ts";
 import { metricsRoutes } from "./http/metricsRoutes.ts";
+import { OpenAnswers } from "./http/openAnswers.ts";
 import { pagesApp } from "./http/pages/pagesApp.ts";
 import type { Served } from "./http/server.ts";
 import { publishCommand } from "./log/commands.ts";
@@ -38,6 +39,9 @@ export interface PageParts {
   publicUrl(): string;
 }
 
+/** What is served, and what tells slow readers that it ends: to be called before the server closes. */
+export type WebPages = Served & { lastCall(): Promise<void> };
+
 /** All of it, to be served. */
 export function webPages({
   services,
@@ -46,17 +50,19 @@ export function webPages({
   releases,
   isDraining,
   publicUrl,
-}: PageParts): Served {
+}: PageParts): WebPages {
   const app = healthRoutes(healthChecks(services), isDraining);
   app.route("/", metricsRoutes(registry));
-  if (!settings.roles.includes("api")) return app;
+  const open = new OpenAnswers();
+  const lastCall = () => open.close();
+  if (!settings.roles.includes("api")) return { fetch: app.fetch, lastCall };
   app.route("/", hookRoutes(hookDesk(services)));
   const desk = apiDesk(services, settings, publicUrl);
-  app.route("/", pagesApp(desk)).route("/", exportLinkRoutes(desk));
   const api = apiApp(desk);
+  app.route("/", pagesApp(desk, api.audit)).route("/", exportLinkRoutes({ ...desk, open }));
   releases.push(() => api.close());
   app.route("/", docsPage(api.document, publicUrl));
-  return withApi(app, api);
+  return { ...withApi(app, api), lastCall };
 }
 
 /** The API stands beside the other pages, not below them: a slash at the end of its paths does not count. */

@@ -86,7 +86,7 @@ export type ShownAttempt = Pick<Attempt, "attempt" | "started_at" | "duration_ms
 /** What happened in a run. */
 export interface RunStory {
   run: ShownRun | null;
-  /** From the log; none through the API, which does not tell them. */
+  /** From the log, oldest first. */
   events: AnyEvent[];
   deliveries: ShownDelivery[];
   attempts: (ShownAttempt & Pick<Attempt, "target_kind" | "target_id" | "delivery_id">)[];
@@ -186,7 +186,7 @@ export interface AlertsDesk {
   list(
     wanted: InWorkspace & { sync?: string | undefined; isOpen: boolean; limit: number },
   ): Promise<ShownAlert[]>;
-  /** With its events, none through the API. Null when it is not known. */
+  /** With its events, oldest first. Null when it is not known. */
   show(id: number): Promise<{ alert: ShownAlert; events: AnyEvent[] } | null>;
 }
 

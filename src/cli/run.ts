@@ -31,7 +31,7 @@ export function runCommand(): Command {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      "\nThe timeline comes from the log, which the API does not show; the deliveries from the read models.\n\nExample:\n  egret run 7011",
+      "\nThe timeline comes from the log; the deliveries from the read models.\n\nExample:\n  egret run 7011",
     );
   return withDeskOptions(command).action((id: string, options: RunOptions) =>
     withDesk("runs", options, async (desk) => {

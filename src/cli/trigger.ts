@@ -36,7 +36,7 @@ export function triggerCommand(): Command {
     .option("--id <key>", "idempotency key: the same key never starts a second run")
     .option(
       "--reason <text>",
-      "who or what asks, in the run's history; through the API it is the name of the token",
+      "who or what asks, in the run's history; through the API it stands behind the name of the token",
       "egret trigger",
     )
     .option("--timeout <seconds>", "how long to wait until the run is taken up", wholeNumber(1, 86_400), 30)

@@ -17,6 +17,7 @@ import { invalidObject, labelFaults, textFaults } from "./objectProblems.ts";
 import { changing, findItem, type Look, lockedItems, readItems } from "./objectTransaction.ts";
 import { namesOf, usersOf } from "./objectUses.ts";
 import type { DescribeObject } from "./sourceChecks.ts";
+import { moveSwitch } from "./webhookSwitch.ts";
 
 export type { EntryOf, ObjectKind } from "./objectEntries.ts";
 
@@ -61,6 +62,8 @@ export interface ObjectChange<K extends ObjectKind> {
   attributes?: Attributes;
   /** Of a destination, webhook or sync: what an operator sets by `egret … pause` and `resume`. */
   pausedByHand?: boolean;
+  /** Of a webhook: what an operator sets by `egret webhook enable` and `disable`. */
+  switchedByHand?: boolean;
 }
 
 /** What was made; the secret of a webhook can be read this once. */
@@ -125,8 +128,9 @@ export async function updateObject<K extends ObjectKind>(
     write: async ({ trx, items }, { before, checked }) => {
       const upkeep = upkeepOf(input, before);
       const isPauseMoved = await setPausedByHand(trx, input);
+      const isSwitchMoved = await setSwitchedByHand(trx, input);
       const isSame = changedFields(before, checked.item).length === 0 && isKept(before, upkeep);
-      if (isSame && !isPauseMoved) return;
+      if (isSame && !isPauseMoved && !isSwitchMoved) return;
       const next = { ...checked.item, id: before.id, version: before.version + 1 };
       await updateItem(
         writerOf(desk, { trx, items, workspaceId: input.workspaceId }),
@@ -290,4 +294,13 @@ async function setPausedByHand(
     update ${sql.table(PAUSED_IN[kind])} set paused = ${pausedByHand}
     where id = ${id} and paused <> ${pausedByHand}`.execute(trx);
   return numAffectedRows === 1n;
+}
+
+/** Whether that moved anything. */
+async function setSwitchedByHand(
+  trx: Transaction<Database>,
+  { kind, id, switchedByHand: enabled }: ObjectChange<ObjectKind>,
+): Promise<boolean> {
+  if (enabled === undefined || kind !== "webhook") return false;
+  return moveSwitch(trx, id, enabled ? { enabled } : { enabled, reason: "operator" });
 }

@@ -1,7 +1,7 @@
 /**
- * Switches webhooks off and on beside egret.yaml: by itself, after what their endpoint did, or by an operator. One that
- * was switched off here stays off until `egret webhook enable`, whatever file is applied, unless the file itself
- * disables it and enables it again.
+ * Switches webhooks off and on beside egret.yaml: by itself, after what their endpoint did, or by an operator, through
+ * the API or not. One that was switched off here stays off until it is switched on again, whatever file is applied,
+ * unless the file itself disables it and enables it again.
  */
 import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import { NotFound } from "../domain/errors.ts";
@@ -32,8 +32,7 @@ export function disableWebhook(
   db: Kysely<Database>,
   { id, reason, actor }: { id: number; reason: DisabledElsewhere["reason"]; actor: string },
 ): Promise<Switched> {
-  const changes = { enabled: false, disabled_at: sql<Date>`now()`, disabled_reason: reason };
-  return switching(db, { id, actor, isWanted: (row) => row.enabled, changes });
+  return switching(db, { id, actor, to: { enabled: false, reason } });
 }
 
 /**
@@ -44,8 +43,7 @@ export function enableWebhook(
   db: Kysely<Database>,
   { id, actor }: { id: number; actor: string },
 ): Promise<Switched> {
-  const changes = { enabled: true, disabled_at: null, disabled_reason: null };
-  return switching(db, { id, actor, isWanted: (row) => !row.enabled, changes });
+  return switching(db, { id, actor, to: { enabled: true } });
 }
 
 /** What an endpoint did: it answered 410, or so many deliveries in a row were lost. */
@@ -86,26 +84,44 @@ export async function autoDisableWebhook(
   }
 }
 
+/** Where the switch is to stand. */
+export type SwitchPosition = { enabled: true } | { enabled: false; reason: DisabledElsewhere["reason"] };
+
+/**
+ * Moves the switch, for whoever does it, in a transaction under the lock of configuration changes; false when it stood
+ * there already: then why and since when it is off stays as it is. Its version and the outbox are the caller's affair.
+ */
+export async function moveSwitch(
+  trx: Transaction<Database>,
+  id: number,
+  to: SwitchPosition,
+): Promise<boolean> {
+  const off = to.enabled ? null : { disabled_at: sql<Date>`now()`, disabled_reason: to.reason };
+  const { numUpdatedRows } = await trx
+    .updateTable("egret.webhooks")
+    .set({ enabled: to.enabled, ...(off ?? { disabled_at: null, disabled_reason: null }) })
+    .where("id", "=", id)
+    .where("enabled", "=", !to.enabled)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
 /** One change under the lock of all configuration changes, with its outbox row in the same transaction. */
 async function switching(
   db: Kysely<Database>,
-  change: {
-    id: number;
-    actor: string;
-    isWanted(row: Row): boolean;
-    changes: Parameters<typeof write>[1];
-  },
+  { id, actor, to }: { id: number; actor: string; to: SwitchPosition },
 ): Promise<Switched> {
-  const { id, actor, isWanted, changes } = change;
   return db.transaction().execute(async (trx) => {
     await sql`select pg_advisory_xact_lock(${CONFIGURATION_LOCK})`.execute(trx);
     const row = await read(trx, id);
     const workspaceId = row.workspace_id;
     const wasDisabled = asItem(row).disabled ?? null;
     const switched = { workspaceId, name: row.name, wasDisabled };
-    if (!isWanted(row)) return { ...switched, isChanged: false, configVersion: row.version };
+    if (!(await moveSwitch(trx, id, to))) {
+      return { ...switched, isChanged: false, configVersion: row.version };
+    }
     const configVersion = row.version + 1;
-    const updated = await write(trx, changes, { id, version: configVersion });
+    const updated = await setVersion(trx, id, configVersion);
     await announce({ trx, actor, workspaceId }, "updated", asItem(updated));
     return { ...switched, isChanged: true, configVersion };
   });
@@ -122,18 +138,10 @@ async function read(trx: Transaction<Database>, id: number): Promise<Row> {
   return row;
 }
 
-function write(
-  trx: Transaction<Database>,
-  changes: {
-    enabled: boolean;
-    disabled_at: ReturnType<typeof sql<Date>> | null;
-    disabled_reason: DisabledElsewhere["reason"] | null;
-  },
-  { id, version }: { id: number; version: number },
-): Promise<Row> {
+function setVersion(trx: Transaction<Database>, id: number, version: number): Promise<Row> {
   return trx
     .updateTable("egret.webhooks")
-    .set({ ...changes, version, updated_at: sql<Date>`now()` })
+    .set({ version, updated_at: sql<Date>`now()` })
     .where("id", "=", id)
     .returningAll()
     .executeTakeFirstOrThrow();

@@ -16,8 +16,8 @@ export type SlotAnswer =
   | { kind: "full"; ahead: number };
 
 /**
- * Asks for a place among the `limit` working runs of the workspace. Older runs come first (behaviour.md 3.3), and one
- * that has a place keeps it.
+ * Asks for a place among the `limit` working runs of the workspace; one that has a place keeps it. Older runs come first
+ * (behaviour.md 3.3): a place is given only when there is one for each older run that waits too, whichever asks first.
  */
 export async function askForSlot(
   db: Kysely<Database>,
@@ -30,7 +30,8 @@ export async function askForSlot(
     await sql`select pg_advisory_xact_lock(hashtextextended(${`egret slots ${workspaceId}`}, 0))`.execute(tx);
     const { rows } = await sql<{ working: number; ahead: number; blocked: boolean; mine: boolean }>`
       select count(*) filter (where state = 'working' and run_id <> ${runId})::integer as working,
-             count(*) filter (where state = 'waiting' and run_id < ${runId})::integer as ahead,
+             count(*) filter (where run_id < ${runId} and (state = 'waiting' or state = 'blocked' and run_id not in
+                 (select waiting_run_id from egret.sync_states where waiting_run_id is not null)))::integer as ahead,
              coalesce(bool_or(state = 'working' and run_id = ${runId}), false) as mine,
              exists (select 1 from egret.sync_states
                      where sync_id = ${syncId} and waiting_run_id = ${runId}) as blocked

@@ -7,19 +7,21 @@ import { areRecordsKept } from "../engine/recordQueries.ts";
 import { RECORD_STATUSES, type RecordFilter } from "../engine/records.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import type { ApiDesk } from "./api/apiDesk.ts";
+import type { NodeEnv, OpenAnswers } from "./openAnswers.ts";
 
 /** How long an address works, seconds. Source: ours. */
 export const EXPORT_LIFETIME_S = 3_600;
 
 /** What a token was sealed for: no other secret of Egret opens as one. */
 const PURPOSE = "records export";
-/** Tokens are shorter; what is longer is not looked at. */
-const MAX_TOKEN_CHARS = 2_000;
+/** Tokens are shorter, with the longest key too; what is longer is not looked at. */
+const MAX_TOKEN_CHARS = 10_000;
 
 const grantSchema = z.object({
   workspaceId: z.int(),
   runId: z.int(),
   syncId: z.int(),
+  identifier: z.string().optional(),
   statuses: z.array(z.enum(RECORD_STATUSES)).optional(),
   operation: z.enum(RECORD_OPERATIONS).optional(),
   format: z.enum(EXPORT_FORMATS),
@@ -31,7 +33,7 @@ type Grant = z.infer<typeof grantSchema>;
 /** Which rows, in what form, and until when. */
 export interface ExportWish {
   workspaceId: number;
-  filter: Omit<RecordFilter, "identifier">;
+  filter: RecordFilter;
   form: ExportForm;
   expiresAt: Date;
 }
@@ -41,11 +43,12 @@ export function exportAddress(
   { box, publicUrl }: Pick<ApiDesk, "box" | "publicUrl">,
   { workspaceId, filter, form, expiresAt }: ExportWish,
 ): string {
-  const { runId, syncId, statuses, operation } = filter;
+  const { runId, syncId, identifier, statuses, operation } = filter;
   const grant: Grant = {
     workspaceId,
     runId,
     syncId,
+    ...(identifier === undefined ? {} : { identifier }),
     ...(statuses === undefined ? {} : { statuses: [...statuses] }),
     ...(operation === undefined ? {} : { operation }),
     ...form,
@@ -54,10 +57,14 @@ export function exportAddress(
   return `${publicUrl()}/exports/${box.seal(PURPOSE, JSON.stringify(grant))}`;
 }
 
+type ExportDesk = Pick<ApiDesk, "box" | "db" | "now" | "logger"> & {
+  /** Where answers under way are noted, so that no reader holds up the process. */
+  open: OpenAnswers;
+};
+
 /** The route; it asks for no other authentication. */
-export function exportLinkRoutes(desk: Pick<ApiDesk, "box" | "db" | "now" | "logger">): Hono {
-  const { db, box, now, logger } = desk;
-  const app = new Hono();
+export function exportLinkRoutes({ db, box, now, logger, open }: ExportDesk): Hono<NodeEnv> {
+  const app = new Hono<NodeEnv>();
   app.get("/exports/:token", async (context) => {
     context.header("Cache-Control", "no-store");
     context.header("Referrer-Policy", "no-referrer");
@@ -73,6 +80,7 @@ export function exportLinkRoutes(desk: Pick<ApiDesk, "box" | "db" | "now" | "log
     context.header("Content-Type", format === "csv" ? "text/csv; charset=utf-8" : "application/x-ndjson");
     context.header("Content-Disposition", `attachment; filename="run-${grant.runId}-records.${format}"`);
     if (context.req.method === "HEAD") return context.body(null, 200);
+    open.add(context.env.outgoing);
     const texts = exportTexts(db, grant, grant);
     return context.body(
       streamOf(texts, (error) => logger.warn({ err: error }, "export.broken")),

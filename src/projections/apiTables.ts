@@ -23,7 +23,11 @@ export interface ApiTokenTable {
 export interface ApiAuditTable {
   id: Generated<number>;
   at: Timestamp;
-  token_id: number;
+  /** Null for what was sent with a link. */
+  token_id: number | null;
+  /** Of what was sent on a page behind a link, else null; the link itself goes some time after it stopped working. */
+  link_id: number | null;
+  /** Of the token, or how the link is named as an actor. */
   token_name: string;
   workspace_id: number | null;
   method: string;

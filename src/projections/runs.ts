@@ -200,16 +200,29 @@ export async function listRuns(
   return query.orderBy("id", "desc").limit(wanted.limit).execute();
 }
 
-/** A page of a sync's runs in the order of ids, and how many there are; `afterId` is the last id of the page before. */
+/** Which runs of a workspace. */
+export interface WantedRuns {
+  workspaceId: number;
+  syncId?: number | undefined;
+  runKind: Run["run_kind"] | null;
+  statuses?: readonly Run["status"][] | undefined;
+  /** Created then or later. */
+  since?: Date | undefined;
+  /** Created before. */
+  until?: Date | undefined;
+}
+
+/** A page of runs in the order of ids, and how many there are; `afterId` is the last id of the page before. */
 export async function pageOfRuns(
   db: Kysely<Database>,
-  wanted: { workspaceId: number; syncId: number; runKind: Run["run_kind"] | null },
+  wanted: WantedRuns,
   cut: { limit: number; offset: number; order: "asc" | "desc"; afterId: number | null },
 ): Promise<{ rows: Run[]; total: number }> {
-  let query = db
-    .selectFrom("egret_read.runs")
-    .where("workspace_id", "=", wanted.workspaceId)
-    .where("sync_id", "=", wanted.syncId);
+  let query = db.selectFrom("egret_read.runs").where("workspace_id", "=", wanted.workspaceId);
+  if (wanted.syncId !== undefined) query = query.where("sync_id", "=", wanted.syncId);
+  if (wanted.statuses !== undefined) query = query.where("status", "in", [...wanted.statuses]);
+  if (wanted.since !== undefined) query = query.where("created_at", ">=", wanted.since);
+  if (wanted.until !== undefined) query = query.where("created_at", "<", wanted.until);
   if (wanted.runKind !== null) query = query.where("run_kind", "=", wanted.runKind);
   let page = query.selectAll().orderBy("id", cut.order).limit(cut.limit).offset(cut.offset);
   if (cut.afterId !== null) page = page.where("id", cut.order === "asc" ? ">" : "<", cut.afterId);

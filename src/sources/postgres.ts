@@ -5,12 +5,12 @@ import pg from "pg";
 import type { Source, SyncObject } from "../domain/configuration.ts";
 import { InvalidInput, RunFailure } from "../domain/errors.ts";
 import { CONNECT_TIMEOUT_MS, NOTICES_LOST_CLIENT, NOTICES_LOST_SERVER } from "../domain/lostConnections.ts";
+import { driverAddress, statementTimeoutMs } from "./postgresAddress.ts";
 import { compilePostgres, fromClause, withoutSemicolon } from "./postgresCompile.ts";
 import { CopyOut } from "./postgresCopyOut.ts";
 import { errorCode, safeSourceMessage, toSourceFailure } from "./postgresErrors.ts";
 import type { SourceColumn, SourceLimits, SourceReader, SourceSnapshot } from "./source.ts";
 
-const STATEMENT_TIMEOUT_MS = 600_000;
 const CANCEL_TIMEOUT_MS = 2_000;
 /** A statement whose timeout is over by so much, ms, was sent to a server that is gone. */
 const ANSWER_GRACE_MS = 30_000;
@@ -20,14 +20,17 @@ const END_TIMEOUT_MS = 2_000;
 /** So much waits as single buffers, bytes; more of them would outlive their use and lie about until V8 looks for them. */
 const BUFFER_BYTES = 1 << 18;
 
+/** An address may name certificate files. */
+const FILE_PROBLEMS = new Set(["ENOENT", "EACCES", "EPERM", "EISDIR", "ENOTDIR"]);
+
 /** hash_record_extended came with 14. */
 const OLDEST_SERVER = 140_000;
 
 /** What texts and hashes depend on is pinned, so that a role's own settings never make every row look changed. */
-function sessionSettings(statementTimeoutMs: number, { writes = false, workMemMb }: SessionKind): string {
+function sessionSettings(timeoutMs: number, { writes = false, workMemMb }: SessionKind): string {
   return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
     SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C';
-    SET statement_timeout = ${Math.round(statementTimeoutMs)}; SET lock_timeout = 0; SET jit = off;${workMemMb === undefined ? "" : ` SET work_mem = '${Math.round(workMemMb)}MB';`}
+    SET statement_timeout = ${Math.round(timeoutMs)}; SET lock_timeout = 0; SET jit = off;${workMemMb === undefined ? "" : ` SET work_mem = '${Math.round(workMemMb)}MB';`}
     ${writes ? "SET search_path = pg_catalog; SET lock_timeout = '30s'" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}`;
 }
 
@@ -49,12 +52,20 @@ export async function openSession(
   let client: pg.Client & { backend?: number };
   try {
     client = new pg.Client({
-      connectionString: source.url,
+      connectionString: driverAddress(source.url),
       connectionTimeoutMillis: limits.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       application_name: "egret",
       ...NOTICES_LOST_SERVER,
     });
-  } catch {
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== null && FILE_PROBLEMS.has(code)) {
+      throw new RunFailure(
+        "SOURCE_CONNECTION_FAILED",
+        `Source ${source.name} names a certificate file that cannot be read (${code})`,
+        "Check sslrootcert, sslcert and sslkey in its address: paths on the machine where Egret runs",
+      );
+    }
     // The parser's error holds the whole address with its password.
     throw new RunFailure(
       "SOURCE_CONNECTION_FAILED",
@@ -66,9 +77,10 @@ export async function openSession(
   client.on("error", () => undefined);
   try {
     await client.connect();
-    const { workMemMb, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = limits;
-    breakWhenSilent(client, statementTimeoutMs + ANSWER_GRACE_MS);
-    await client.query(sessionSettings(statementTimeoutMs, { workMemMb, ...kind }));
+    const { workMemMb } = limits;
+    const timeoutMs = limits.statementTimeoutMs ?? statementTimeoutMs(source.url);
+    breakWhenSilent(client, timeoutMs + ANSWER_GRACE_MS);
+    await client.query(sessionSettings(timeoutMs, { workMemMb, ...kind }));
     const { rows } = await client.query<{ version: number; backend: number }>(
       `SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend, ${NOTICES_LOST_CLIENT}`,
     );
@@ -118,7 +130,7 @@ export async function endQuietly(client: pg.Client): Promise<void> {
 /** Without it a query that nobody waits for any more goes on at the server until it has a row to send. */
 async function cancelOnServer(source: Source, backend: number): Promise<void> {
   const client = new pg.Client({
-    connectionString: source.url,
+    connectionString: driverAddress(source.url),
     connectionTimeoutMillis: CANCEL_TIMEOUT_MS,
     query_timeout: CANCEL_TIMEOUT_MS,
     application_name: "egret",

@@ -1,5 +1,6 @@
 /** Turns what a Postgres source throws into a RunFailure; texts that could hold row values or secrets stay behind. */
 import { type RunErrorCode, RunFailure } from "../domain/errors.ts";
+import { tlsProblem } from "../security/tlsProblem.ts";
 
 /** Name of a thrown Postgres error's SQLSTATE, or of a socket error's code; null when it has none. */
 export function errorCode(thrown: unknown): string | null {
@@ -42,8 +43,20 @@ function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]+$/.test(code);
 }
 
+/** What the driver says of a server that declines to encrypt; it gives no code. */
+const NO_TLS = /does not support SSL|establishing an SSL connection/;
+
+/** What is wrong with the encryption of a connection, without a value of it; null when it is something else. */
+function encryptionProblem(thrown: unknown): string | null {
+  if (errorCode(thrown) === null && thrown instanceof Error && NO_TLS.test(thrown.message))
+    return "the server offers no TLS";
+  return tlsProblem(thrown);
+}
+
 /** What may be said of an error of a Postgres source: the server's message if it is safe, else the condition's name. */
 export function safeSourceMessage(thrown: unknown): string {
+  const encryption = encryptionProblem(thrown);
+  if (encryption !== null) return encryption;
   const code = errorCode(thrown);
   if (code === null) return "the connection was lost";
   if (!isSqlState(code)) return `the connection failed (${code})`;
@@ -66,9 +79,13 @@ function kindOf(code: string | null): RunErrorCode {
 const NEXT_STEPS: Partial<Record<RunErrorCode, string>> = {
   SOURCE_CONNECTION_FAILED:
     "Check the address, the user and the password of the source, and that it accepts connections",
-  SOURCE_TIMEOUT: "Make the model faster, or raise the statement timeout",
+  SOURCE_TIMEOUT:
+    "Make the model faster, or give a statement longer by statement_timeout=<ms> in the source's address",
   SOURCE_QUERY_FAILED: "Run the model's query on the source and mend what it reports",
 };
+
+const ENCRYPTION_STEP =
+  "Check sslmode in the source's address (sslrootcert names a file with the authority's certificate; sslmode=no-verify encrypts without a check)";
 
 /**
  * The failure of a run that an error of a Postgres source means. Without `cause` on purpose: the driver's error
@@ -82,5 +99,6 @@ export function toSourceFailure(sourceName: string, thrown: unknown): RunFailure
     SOURCE_TIMEOUT: `Source ${sourceName} took too long`,
   }[code as string];
   const message = `${what ?? `Source ${sourceName} refused the query`}: ${safeSourceMessage(thrown)}`;
-  return new RunFailure(code, message, NEXT_STEPS[code] ?? null);
+  const step = encryptionProblem(thrown) === null ? (NEXT_STEPS[code] ?? null) : ENCRYPTION_STEP;
+  return new RunFailure(code, message, step);
 }

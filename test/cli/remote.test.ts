@@ -1,88 +1,11 @@
-import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { Client } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type TestApi, testApi } from "../support/api.ts";
+/** Commands with a server elsewhere say what they say over its services. */
+import { describe, expect, test } from "vitest";
+import { testApi } from "../support/api.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
-import { type AppliedYaml, applyYaml, type TestEgret, testEgret } from "../support/egret.ts";
-import { testDatabase } from "../support/namespace.ts";
-import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { objects, onlyObjectOf, openRemoteScene } from "./remoteScene.ts";
 
-const PROGRAM = path.resolve(import.meta.dirname, "../../src/cli/egret.ts");
-
-const warehouse = await testDatabase();
-const egret: TestEgret = await testEgret();
-let source: Client;
-let receiver: Receiver;
-let applied: AppliedYaml;
-let api: TestApi;
-let home: string;
-/** A shell that knows of the server alone. */
-let remote: Record<string, string>;
-/** A shell that knows of the services alone. */
-let local: Record<string, string>;
-
-beforeAll(async () => {
-  source = new Client({ connectionString: warehouse.url });
-  await source.connect();
-  await source.query("create table people (id text primary key, name text)");
-  await source.query("insert into people select 'u' || n, 'name ' || n from generate_series(1, 25) as n");
-  receiver = await startReceiver();
-  applied = await applyYaml(
-    egret,
-    `
-workspace: demo
-sources: { warehouse: { type: postgres, url: "${warehouse.url}" } }
-destinations:
-  hook: { type: webhook, url: "${receiver.url}/hook", batch_size: 10, rate_limit_per_second: null }
-webhooks:
-  pager: { endpoint: "${receiver.url}/pager", events: [sync.completed] }
-syncs:
-  people: { table: public.people, source: warehouse, destination: hook, key: id }
-  other: { table: public.people, source: warehouse, destination: hook, key: id }
-`,
-  );
-  api = await testApi(egret);
-  home = await mkdtemp(path.join(tmpdir(), "egret-login-"));
-  remote = {
-    EGRET_URL: egret.url,
-    EGRET_TOKEN: api.token,
-    XDG_CONFIG_HOME: home,
-    EGRET_DIR: path.join(home, "none"),
-  };
-  const { settings } = egret;
-  local = {
-    EGRET_DATABASE_URL: settings.databaseUrl,
-    EGRET_NATS_URL: settings.natsUrl,
-    EGRET_STREAM_PREFIX: settings.streamPrefix,
-    EGRET_SECRET_KEY: settings.secretKeys[0] ?? "",
-    EGRET_ALLOW_HTTP: "true",
-    XDG_CONFIG_HOME: home,
-  };
-});
-afterAll(async () => {
-  await source.end();
-  await receiver.close();
-  await rm(home, { recursive: true });
-});
-beforeEach(() => receiver.behave({}));
-
-/** The objects that a command printed, one a line. */
-function objects(result: CliResult): Record<string, unknown>[] {
-  expect(result).toMatchObject({ code: 0 });
-  return result.stdout
-    .trim()
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
-async function onlyObject(args: readonly string[], env = remote): Promise<Record<string, unknown>> {
-  const [only] = objects(await runCli([...args, "--json"], env));
-  return only!;
-}
+const { egret, source, receiver, applied, remote, local } = await openRemoteScene();
+const onlyObject = (args: readonly string[], env: Record<string, string> = remote) => onlyObjectOf(args, env);
 
 async function runPeople(): Promise<number> {
   const end = await onlyObject(["trigger", "people", "--full", "--watch"]);
@@ -165,6 +88,8 @@ describe("commands with a server elsewhere", () => {
       ["records", "find", "people", "--key", "u7", "--limit", "1", "--json"],
       ["records", "export", String(runId)],
       ["records", "export", String(runId), "--format", "csv"],
+      ["records", "export", String(runId), "--key", "u7", "--status", "succeeded"],
+      ["run", String(runId)],
       ["calls", "people", "--run", String(runId), "--full"],
       ["alerts"],
     ]) {
@@ -175,14 +100,61 @@ describe("commands with a server elsewhere", () => {
     // Some thirty processes, one after the other.
   }, 240_000);
 
-  test("show a run with its batches and attempts", async () => {
+  test("show what happened in a run as the services do, with its batches and attempts", async () => {
     const runId = await runPeople();
-    const { stdout } = await runCli(["run", String(runId)], remote);
-    expect(stdout).toContain(`run/${runId}  people  completed`);
-    expect(stdout).toContain("batches (3)");
-    expect(stdout).toContain("HTTP 200 accepted");
-    const [story] = objects(await runCli(["run", String(runId), "--json"], remote));
-    expect(story).toMatchObject({ run: { id: runId, sync_name: "people", status: "completed" }, events: [] });
+    await delivered(runId);
+    const [there, here] = await both(["run", String(runId), "--all"]);
+    expect(there).toEqual(here);
+    expect(there.stdout).toContain(`run/${runId}  people  completed`);
+    expect(there.stdout).toMatch(/sync\.planned +25 rows to send in 3 batches/);
+    expect(there.stdout).toContain("batches (3)");
+    expect(there.stdout).toContain("HTTP 200 accepted");
+    const [story, told] = await Promise.all([
+      onlyObject(["run", String(runId)]),
+      onlyObject(["run", String(runId)], local),
+    ]);
+    expect(story).toMatchObject({ run: { id: runId, sync_name: "people", status: "completed" } });
+    expect(JSON.stringify(story["events"])).toBe(JSON.stringify(told["events"]));
+  });
+
+  test("show a run with tries in vain, a dry run and a failed one as the services do, and its alert", async () => {
+    let tries = 0;
+    receiver.behave(() => {
+      tries += 1;
+      return tries === 2 ? { status: 429, headers: { "retry-after": "0" } } : {};
+    });
+    const retried = await runPeople();
+    await delivered(retried);
+    receiver.behave({});
+    const { run_id: dry } = await onlyObject(["dry-run", "other"]);
+    await source.query("alter table people rename to gone");
+    const { run_id: failed } = await onlyObject(["trigger", "other"]);
+    const watched = await runCli(["run", String(failed), "--watch"], remote);
+    await source.query("alter table gone rename to people");
+    expect(watched.code).toBe(1);
+    for (const runId of [retried, dry, failed]) {
+      const [there, here] = await both(["run", String(runId)]);
+      expect({ runId, ...there }).toEqual({ runId, ...here });
+      expect(there.stdout).toContain(runId === dry ? "trial.completed" : "sync.completed");
+    }
+    const alerts = async () => objects(await runCli(["alerts", "--sync", "other", "--json"], remote));
+    await expect.poll(async () => (await alerts()).length, { timeout: 30_000 }).toBeGreaterThan(0);
+    const [alert] = await alerts();
+    const [there, here] = await both(["alert", "show", String(alert!["id"])]);
+    expect(there).toEqual(here);
+    expect(there.stdout).toContain("alert.raised");
+  }, 120_000);
+
+  test("say why in the history of the run, behind the name of the token", async () => {
+    const { run_id: runId } = await onlyObject([
+      "trigger",
+      "people",
+      "--reason",
+      "orders were late",
+      "--watch",
+    ]);
+    const { stdout } = await runCli(["run", String(runId)], local);
+    expect(stdout).toContain("people: API, API token test key: orders were late");
   });
 
   test("work out a dry run and send a test record", async () => {
@@ -234,10 +206,17 @@ describe("commands with a server elsewhere", () => {
       paused: false,
       changed: true,
     });
-    expect(await onlyObject(["webhook", "disable", "pager"])).toMatchObject({
-      enabled: false,
+    // Through the API and on the server it is the same switch.
+    const off = async (env: Record<string, string>) =>
+      (await runCli(["webhook", "disable", "pager"], env)).stdout;
+    const said = await off(remote);
+    expect(said).toContain("disabled, also for `egret apply`");
+    expect(await onlyObject(["webhook", "enable", "pager"])).toMatchObject({
+      enabled: true,
       changed: true,
+      was_disabled: { reason: "operator" },
     });
+    expect(await off(local)).toBe(said);
     expect(await onlyObject(["webhook", "enable", "pager"])).toMatchObject({ enabled: true, changed: true });
     // What an operator of the server disabled, the API enables too.
     expect((await runCli(["webhook", "disable", "pager"], local)).code).toBe(0);
@@ -325,96 +304,5 @@ describe("what a server elsewhere refuses", () => {
     const { code, stderr } = await runCli([...args, "--url", egret.url], local);
     expect(code).toBe(2);
     expect(stderr).toContain("works on the server only");
-  });
-});
-
-/** `egret login`, with the token sent by standard input. */
-function login(input: string, args: readonly string[] = []): Promise<CliResult> {
-  const env = { PATH: process.env["PATH"] ?? "", XDG_CONFIG_HOME: home };
-  const child = spawn(process.execPath, [PROGRAM, "login", ...args], {
-    env,
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  child.stdin.end(input);
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, stdout, stderr })));
-}
-
-describe("egret login", () => {
-  const file = () => path.join(home, "egret", "login.json");
-  /** A shell that knows of nothing. */
-  const bare = () => ({ XDG_CONFIG_HOME: home, EGRET_DIR: path.join(home, "none") });
-
-  beforeEach(() => rm(path.join(home, "egret"), { recursive: true, force: true }));
-
-  test("keeps server and token where only their owner reads them, and commands use them", async () => {
-    const { code, stdout } = await login(`${api.token}\n`, [`${egret.url}/api/v1/`]);
-    expect(code).toBe(0);
-    expect(stdout).toBe(`Logged in to ${egret.url}, workspace demo; kept in ${file()}\n`);
-    expect((await stat(file())).mode & 0o777).toBe(0o600);
-    expect(JSON.parse(await readFile(file(), "utf8"))).toEqual({ url: egret.url, token: api.token });
-    expect(await onlyObject(["whoami"], bare())).toMatchObject({ url: egret.url, workspace: "demo" });
-    expect(objects(await runCli(["sync", "list", "--json"], bare())).map(({ name }) => name)).toEqual([
-      "other",
-      "people",
-    ]);
-  });
-
-  test("keeps nothing that the server does not accept, and never prints the token", async () => {
-    for (const [token, message] of [
-      ["secret-token:wrong", "does not accept this token"],
-      [api.personalToken, "does not let this token do it"],
-      ["", "Token is missing"],
-      ["with blanks", "has characters that no token has"],
-    ] as const) {
-      const { code, stdout, stderr } = await login(token, [egret.url]);
-      expect(code).toBe(2);
-      expect(stderr).toContain(message);
-      if (token !== "") expect(stdout + stderr).not.toContain(token);
-    }
-    await expect(stat(file())).rejects.toThrow("ENOENT");
-  });
-
-  test("is forgotten by egret logout", async () => {
-    await login(api.token, [egret.url]);
-    expect((await runCli(["logout"], bare())).stdout).toContain("is gone");
-    expect((await runCli(["logout"], bare())).stdout).toBe("There was no login.\n");
-    const { code, stderr } = await runCli(["runs"], bare());
-    expect(code).toBe(3);
-    expect(stderr).toContain("egret login <url>");
-  });
-
-  test("does not take over from services that are set", async () => {
-    await login(api.token, [egret.url]);
-    const whoami = await onlyObject(["whoami"], local);
-    expect(whoami).toEqual({ url: null, configured: true });
-    expect((await onlyObject(["whoami", "--url", egret.url], local))["url"]).toBe(egret.url);
-    expect((await onlyObject(["whoami"], { ...local, EGRET_URL: egret.url }))["url"]).toBe(egret.url);
-  });
-
-  test("its token goes to no other server", async () => {
-    await login(api.token, [egret.url]);
-    const { code, stderr } = await runCli(["runs", "--url", "http://127.0.0.1:9"], bare());
-    expect(code).toBe(3);
-    expect(stderr).toContain(
-      "there is no token for http://127.0.0.1:9: run `egret login http://127.0.0.1:9`",
-    );
-  });
-
-  test("a file that cannot be read is told, with what to do", async () => {
-    await login(api.token, [egret.url]);
-    await writeFile(file(), "{}");
-    const { code, stderr } = await runCli(["runs"], bare());
-    expect(code).toBe(2);
-    expect(stderr).toContain("log in again");
-  });
-
-  test("an address with a token in it is refused, and not repeated", async () => {
-    const { code, stderr } = await runCli(["runs", "--url", "https://bearer:hunter2@egret.example"], bare());
-    expect(code).toBe(2);
-    expect(stderr).toContain("must not hold a token");
-    expect(stderr).not.toContain("hunter2");
   });
 });

@@ -162,6 +162,32 @@ describe("looking before running", { concurrent: false, timeout: 180_000 }, () =
     await writeFile(file, yaml("name"));
   });
 
+  test.each<[string, (text: string) => string, string[], number | null]>([
+    [
+      "template, key and operation",
+      (text) =>
+        text.replace(
+          "key: id, mappings: [name]",
+          "key: city, operation: mirror, mappings: [{ template: \"{{ record['name'] }}!\", to: name }]",
+        ),
+      ["operation_changed", "sync_key_changed", "mapping_changed"],
+      25,
+    ],
+    // Nobody knows what that one holds.
+    [
+      "destination",
+      (text) => text.replace("destination: hook", "destination: other"),
+      ["destination_changed"],
+      null,
+    ],
+  ])("apply says the same of another %s", async (_what, change, reasons, rows) => {
+    const other = `  other: { type: webhook, url: "${receiver.url}" }\nsyncs:`;
+    await writeFile(file, change(yaml("name").replace("syncs:", other)));
+    const { stdout } = await runCli(["apply", "-f", file, "--dry-run", "--json"], installation);
+    expect(json(stdout)["resends"]).toEqual([{ sync: "people", reasons, rows }]);
+    await writeFile(file, yaml("name"));
+  });
+
   test("run --watch follows a run to its end, and cancel ends it", async () => {
     await source.query("update public.people set name = name || '!'");
     const gate = Promise.withResolvers<undefined>();

@@ -61,6 +61,8 @@ describe("names of operations", () => {
     ["post", "/syncs/{id}/trigger", "triggerSync"],
     ["post", "/syncs/{id}/dry_run", "dryRunSync"],
     ["get", "/syncs/{id}/sync_runs", "listSyncRuns"],
+    ["get", "/sync_runs", "listAllSyncRuns"],
+    ["get", "/sync_runs/{id}/events", "listSyncRunEvents"],
     ["post", "/sync_runs/{id}/cancel", "cancelSyncRun"],
     ["get", "/sync_runs/{id}/records_count", "getSyncRunRecordsCount"],
     ["post", "/sources/{id}/refresh_tables", "refreshSourceTables"],

@@ -53,6 +53,23 @@ describe("places of working runs", () => {
     expect(await ask(2)).toMatchObject({ kind: "granted" });
   });
 
+  test("are kept for the oldest that wait, as many as there are, in whatever order they ask", async () => {
+    const { ask, leave } = workspace(2);
+    await ask(0);
+    await ask(1);
+    for (const waiting of [4, 2, 3]) expect(await ask(waiting)).toMatchObject({ kind: "full" });
+    await leave(0);
+    await leave(1);
+    // Both places are free: one for each of 2 and 3, and none for 4 though it asks before them.
+    expect(await ask(4)).toEqual({ kind: "full", ahead: 2 });
+    expect(await ask(3)).toMatchObject({ kind: "granted" });
+    await leave(3);
+    // 2 has not asked yet; what is left beside its place is there for 4.
+    expect(await ask(4)).toMatchObject({ kind: "granted" });
+    expect(await ask(5)).toEqual({ kind: "full", ahead: 1 });
+    expect(await ask(2)).toMatchObject({ kind: "granted" });
+  });
+
   test("say how often a run was sent back", async () => {
     const { ask, leave } = workspace(1);
     await ask(0);
@@ -120,5 +137,22 @@ describe("places of working runs", () => {
     await leaveSlot(database.db, { runId: run(50).runId, hasEnded: true });
     await releaseSync(database.db, syncId, running.runId);
     expect(await askForSlot(database.db, asked, 1)).toEqual({ kind: "granted", parked: 1 });
+  });
+
+  test("go to an older run as soon as its sync is free, before it asks again", async () => {
+    const { ask, run, leave } = workspace(1);
+    const syncId = 1_000_001;
+    const trigger = { workspaceId, syncId, onBusy: "wait" } as const;
+    const running = await acceptTrigger(database.db, { ...trigger, commandId: "c1" });
+    const waiting = await acceptTrigger(database.db, { ...trigger, commandId: "c2" });
+    if (running.kind !== "accepted" || waiting.kind !== "accepted") throw new Error("not accepted");
+    const asked = { workspaceId: run(0).workspaceId, syncId, runId: waiting.runId };
+    expect(await askForSlot(database.db, asked, 1)).toEqual({ kind: "blocked" });
+    expect(await ask(50)).toMatchObject({ kind: "granted" });
+    expect(await ask(51)).toEqual({ kind: "full", ahead: 0 });
+    await releaseSync(database.db, syncId, running.runId);
+    await leave(50);
+    expect(await ask(51)).toEqual({ kind: "full", ahead: 1 });
+    expect(await askForSlot(database.db, asked, 1)).toMatchObject({ kind: "granted" });
   });
 });

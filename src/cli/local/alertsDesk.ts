@@ -1,6 +1,6 @@
 /** Alerts over the read models and the log. */
 import { getAlert, listAlerts } from "../../projections/alerts.ts";
-import { isAlertEvent } from "../../runtime/alerts/alertActor.ts";
+import { alertEvents } from "../../runtime/alerts/alertEvents.ts";
 import type { AlertsDesk } from "../desks.ts";
 import { findSyncNamed, findWorkspace } from "../findConfigured.ts";
 import { findServices, type ReachOptions, withDatabase, withLog } from "../reach.ts";
@@ -19,14 +19,7 @@ export async function localAlertsDesk(options: ReachOptions): Promise<AlertsDesk
     show: async (id) => {
       const alert = await withDatabase(reach, ({ db }) => getAlert(db, id));
       if (alert === null) return null;
-      const { workspace_id: workspaceId, sync_id: syncId, configuration_id: alertId } = alert;
-      const history = await withLog(reach, ({ log }) =>
-        log.load({ kind: "alert", workspaceId, syncId, alertId }),
-      );
-      const events = history
-        .map(({ event }) => event)
-        .filter((event) => isAlertEvent(event) && event.data.alert_instance_id === id);
-      return { alert, events };
+      return { alert, events: await withLog(reach, ({ log }) => alertEvents(log, alert)) };
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Alerts over the API. */
 import { type Client, each, type Schemas } from "../../client/client.ts";
 import type { AlertsDesk, ShownAlert } from "../desks.ts";
+import { eventsOf } from "./eventsOf.ts";
 import { findSync, firstOf } from "./findNamed.ts";
 import { dateOrNull } from "./instants.ts";
 import { checkWorkspace, orNull } from "./openRemote.ts";
@@ -20,7 +21,9 @@ export function remoteAlertsDesk(client: Client): AlertsDesk {
     },
     show: async (id) => {
       const answer = await orNull(client.getAlert({ path: { id } }));
-      return answer === null ? null : { alert: shownAlert(answer.data), events: [] };
+      if (answer === null) return null;
+      const events = await eventsOf(client.listAlertEvents, { path: { id } });
+      return { alert: shownAlert(answer.data), events };
     },
   };
 }

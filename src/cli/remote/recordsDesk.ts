@@ -1,6 +1,6 @@
 /** Rows of runs over the API. */
 import { ApiError, type Client, each, type Schemas } from "../../client/client.ts";
-import { InvalidInput, Unavailable } from "../../domain/errors.ts";
+import { Unavailable } from "../../domain/errors.ts";
 import {
   INVALID_STATUSES,
   RECORD_STATUSES,
@@ -28,11 +28,7 @@ export function remoteRecordsDesk(client: Client): RecordsDesk {
       return { found: found.map(rowRecord), counts, isKept: true };
     },
     async *export(wanted, { format, escapesFormulas }, onBegin) {
-      const { runId: id, identifier } = wanted;
-      if (identifier !== undefined)
-        throw new InvalidInput(
-          "an export through the API cannot be of one key: use `egret records list --key`",
-        );
+      const { runId: id } = wanted;
       await readRun(client, id);
       const query = {
         ...filtersOf(wanted),

@@ -1,8 +1,17 @@
 /** Runs over the API. */
 import { ApiError, type Client, each, type Schemas } from "../../client/client.ts";
 import { InvalidInput } from "../../domain/errors.ts";
-import type { RunStory, RunsDesk, ShownEnd, ShownRun, TriggeredRun, TriggerWish } from "../desks.ts";
+import type {
+  RunStory,
+  RunsDesk,
+  ShownDelivery,
+  ShownEnd,
+  ShownRun,
+  TriggeredRun,
+  TriggerWish,
+} from "../desks.ts";
 import { shownDelivery } from "./deliveriesDesk.ts";
+import { eventsOf } from "./eventsOf.ts";
 import { findSync, firstOf } from "./findNamed.ts";
 import { followRun, readRun } from "./followRun.ts";
 import { dateOrNull } from "./instants.ts";
@@ -13,9 +22,10 @@ import { durationOf, runEnd } from "./runEnd.ts";
 export function remoteRunsDesk(client: Client): RunsDesk {
   return {
     list: async ({ sync: name, workspace, limit }) => {
-      if (name !== undefined) return runsOf(client, await findSync(client, { name, workspace }), limit);
-      await checkWorkspace(client, workspace);
-      return latestRuns(client, limit);
+      const sync = name === undefined ? undefined : await findSync(client, { name, workspace });
+      if (sync === undefined) await checkWorkspace(client, workspace);
+      const query = { sync_id: sync?.id, run_kind: "all", per_page: Math.min(limit, 100) } as const;
+      return (await firstOf(each(client.listAllSyncRuns, { query }), limit)).map(shownRun);
     },
     story: (runId) => story(client, runId),
     watch: async (runId, screen) => (await followRun(client, runId, { screen })).status === "failed",
@@ -32,35 +42,12 @@ export function remoteRunsDesk(client: Client): RunsDesk {
   };
 }
 
-/** Newest first. */
-async function runsOf(client: Client, sync: Schemas["Sync"], limit: number): Promise<ShownRun[]> {
-  const query = { run_kind: "all", per_page: Math.min(limit, 100) } as const;
-  const runs = await firstOf(each(client.listSyncRuns, { path: { id: sync.id }, query }), limit);
-  return runs.map((run) => shownRun(run, sync.resource_identifier));
-}
-
-/** The latest runs are among those of the syncs that ran last; dry and test runs of others are left out. */
-async function latestRuns(client: Client, limit: number): Promise<ShownRun[]> {
-  const syncs: Schemas["Sync"][] = [];
-  for await (const sync of each(client.listSyncs)) if (sync.last_run_id !== null) syncs.push(sync);
-  const latest = syncs.sort((a, b) => (b.last_run_id ?? 0) - (a.last_run_id ?? 0)).slice(0, limit);
-  const runs: ShownRun[] = [];
-  for (const sync of latest) {
-    const oldest = runs.length < limit ? null : (runs.at(-1)?.id ?? null);
-    // All that follow ran before: nothing of theirs is among the latest.
-    if (oldest !== null && (sync.last_run_id ?? 0) < oldest) break;
-    runs.push(...(await runsOf(client, sync, limit)));
-    runs.sort((a, b) => b.id - a.id).splice(limit);
-  }
-  return runs;
-}
-
 /** A run in the form of commands. */
-function shownRun(run: Schemas["SyncRun"], syncName: string): ShownRun {
+function shownRun(run: Schemas["SyncRun"]): ShownRun {
   return {
     id: run.id,
     sync_id: run.sync_id,
-    sync_name: syncName,
+    sync_name: run.sync_name,
     run_kind: run.run_kind,
     status: run.status === "working" && run.started_at === null ? "queued" : run.status,
     full_sync: run.full_sync,
@@ -82,40 +69,33 @@ function shownRun(run: Schemas["SyncRun"], syncName: string): ShownRun {
 }
 
 async function story(client: Client, runId: number): Promise<RunStory> {
+  const path = { id: runId };
   const run = await readRun(client, runId);
-  const sync = (await orNull(client.getSync({ path: { id: run.sync_id } })))?.data;
-  const query = { sync_run_id: runId };
-  const found: Schemas["Delivery"][] = [];
-  if (sync !== undefined) {
-    const path = { id: sync.destination_attributes.connection_id };
-    for await (const delivery of each(client.listDestinationDeliveries, { path, query }))
-      found.push(delivery);
+  const events = await eventsOf(client.listSyncRunEvents, { path });
+  const deliveries: ShownDelivery[] = [];
+  const attempts: RunStory["attempts"] = [];
+  const query = { order: "asc" } as const;
+  for await (const delivery of each(client.listSyncRunDeliveries, { path, query })) {
+    const shown = shownDelivery(delivery);
+    deliveries.push(shown);
+    attempts.push(...delivery.attempts.map((attempt) => shownAttempt(shown, attempt)));
   }
-  for await (const { id } of each(client.listWebhooks)) {
-    for await (const delivery of each(client.listWebhookDeliveries, { path: { id }, query }))
-      found.push(delivery);
-  }
-  const deliveries = found.map(shownDelivery).sort((a, b) => a.created_at.getTime() - b.created_at.getTime());
-  const attempts = found.flatMap((delivery) => {
-    const { id: delivery_id, target_kind, target_id } = shownDelivery(delivery);
-    return delivery.attempts.map(({ n, started_at, duration_ms, http_status, error }) => ({
-      delivery_id,
-      target_kind,
-      target_id,
-      attempt: n,
-      started_at: new Date(started_at),
-      duration_ms,
-      http_status,
-      error,
-    }));
-  });
-  return { run: shownRun(run, sync?.resource_identifier ?? ""), events: [], deliveries, attempts };
+  return { run: shownRun(run), events, deliveries, attempts };
+}
+
+function shownAttempt(
+  { id: delivery_id, target_kind, target_id }: ShownDelivery,
+  { n: attempt, started_at, duration_ms, http_status, error }: Schemas["Attempt"],
+): RunStory["attempts"][number] {
+  const of = { delivery_id, target_kind, target_id };
+  return { ...of, attempt, started_at: new Date(started_at), duration_ms, http_status, error };
 }
 
 async function trigger(client: Client, wish: TriggerWish): Promise<TriggeredRun> {
   const { id, resource_identifier, destination_attributes } = await findSync(client, wish);
   const body = {
     force_full_sync: wish.isFull,
+    reason: wish.reason,
     ...(wish.allowDeletes === undefined ? {} : { allow_deletes: wish.allowDeletes }),
     ...(wish.allowRejects === undefined ? {} : { allow_rejects: wish.allowRejects }),
   };

@@ -16,8 +16,7 @@ export function remoteWebhooksDesk(client: Client): WebhooksDesk {
     await client.updateWebhook({ path: { id }, body: { enabled } });
     const wasOut = before.health.state === "disabled";
     const isChanged = before.enabled !== enabled;
-    // The API changes what is configured, which the next `egret apply` shows as a difference.
-    return { name, isChanged, wasDisabled: disabledBefore(before), outlastsApply: false, wasOut };
+    return { name, isChanged, wasDisabled: disabledBefore(before), outlastsApply: !enabled, wasOut };
   };
   return {
     list: async ({ workspace }) => {

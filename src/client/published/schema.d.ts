@@ -33,6 +33,52 @@ export interface Schemas {
             [name: string]: unknown;
         } | null;
     };
+    AlertEvent: Schemas["AlertRaisedEvent"] | Schemas["AlertResolvedEvent"];
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    AlertRaisedEvent: Schemas["Event"] & {
+        type: "alert.raised";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            /** the alert configuration that watches */
+            alert_id: number;
+            /** one episode, from its first raise to its resolution */
+            alert_instance_id: number;
+            alert_type: "FailureAlertConfiguration" | "InvalidRecordPercentAlertConfiguration" | "StatusAlertConfiguration" | "FullSyncTriggerAlertConfiguration" | "RuntimeAlertConfiguration" | "RecordCountDeviationAlertConfiguration";
+            /** how often it was raised in this episode */
+            times: number;
+            /** the run that shows it */
+            sync_run_id: number;
+            /** moment.came: over as it happens, no alert.resolved follows */
+            fact: "limit.violated" | "moment.came";
+            message: string;
+            details: string;
+            followup_url: string;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    AlertResolvedEvent: Schemas["Event"] & {
+        type: "alert.resolved";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            /** the alert configuration that watches */
+            alert_id: number;
+            /** one episode, from its first raise to its resolution */
+            alert_instance_id: number;
+            alert_type: "FailureAlertConfiguration" | "InvalidRecordPercentAlertConfiguration" | "StatusAlertConfiguration" | "FullSyncTriggerAlertConfiguration" | "RuntimeAlertConfiguration" | "RecordCountDeviationAlertConfiguration";
+            /** how often it was raised in this episode */
+            times: number;
+            /** the run that resolves it; null when nobody watches any more: then nobody is told */
+            sync_run_id: number | null;
+            last_raised_run_id: number;
+            fact: "limit.kept" | "watch.ended";
+            reason: "recovered" | "configuration_deleted" | "sync_deleted";
+            message: string | null;
+            details: string | null;
+            followup_url: string | null;
+        };
+    };
     ApiCall: {
         started_at: string;
         duration_ms: number;
@@ -280,6 +326,23 @@ export interface Schemas {
             field: string;
             message: string;
         }[] | undefined;
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    Event: {
+        specversion: "1.0";
+        id: string;
+        source: "egret";
+        /** whose history this is of */
+        subject: string;
+        time: string;
+        datacontenttype: "application/json";
+        /** place in that history, without a gap; the cursor of lists */
+        version: number;
+        /** the statechart that it moved */
+        machine: string | null;
+        /** of the statechart after it */
+        state: string;
+        traceparent?: string | undefined;
     };
     Exchange: {
         started_at: string;
@@ -714,6 +777,18 @@ export interface Schemas {
         created_at: string;
         updated_at: string;
     };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncCancelRequestedEvent: Schemas["Event"] & {
+        type: "sync.cancel_requested";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            /** of the command that asked for it */
+            command_id: string;
+            requested_by: string;
+        };
+    };
     SyncChanges: {
         /** what people and destinations see */
         label?: string | null | undefined;
@@ -831,11 +906,76 @@ export interface Schemas {
         /** the same as mappings, which count before */
         field_mappings?: Schemas["MappingInput"][] | null | undefined;
     };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncCheckedEvent: Schemas["Event"] & {
+        type: "sync.checked";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            destination_id: number;
+            full_sync: boolean;
+            full_sync_reasons: string[];
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncCompletedEvent: Schemas["Event"] & {
+        type: "sync.completed";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            /** every row of the model, invalid ones included */
+            source_record_count: number | null;
+            /** new or changed rows */
+            source_record_updates: number | null;
+            /** rows gone from the source (mirror) */
+            source_record_deletes: number | null;
+            /** rows with a NULL or repeated key */
+            source_record_invalids: number | null;
+            /** rows sent */
+            records_processed: number | null;
+            /** rows that the destination accepted */
+            records_updated: number | null;
+            /** rows that the destination rejected */
+            records_failed: number | null;
+            canceled: boolean;
+            full_sync: boolean;
+            error_code: string | null;
+            error_message: string | null;
+            error_detail: string | null;
+            status: "ok" | "emergency";
+        };
+    };
     SyncDestinationInput: {
         connection_id: number;
         /** a destination has one object; its name is kept as it is written */
         object?: string | null | undefined;
         lead_union_insert_to?: string | null | undefined;
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncFailedEvent: Schemas["Event"] & {
+        type: "sync.failed";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            duration_ms: number;
+            error_code: string | null;
+            error_message: string | null;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncLoadedEvent: Schemas["Event"] & {
+        type: "sync.loaded";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            records_processed: number;
+            records_updated: number;
+            records_failed: number;
+        };
     };
     SyncMode: {
         type: "triggered";
@@ -858,6 +998,21 @@ export interface Schemas {
             } | undefined;
         };
     };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncPlannedEvent: Schemas["Event"] & {
+        type: "sync.planned";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            source_record_count: number;
+            source_record_updates: number;
+            source_record_deletes: number;
+            source_record_invalids: number;
+            batches: number;
+            duration_ms: number;
+        };
+    };
     SyncPreview: {
         requests: {
             method: string;
@@ -871,6 +1026,8 @@ export interface Schemas {
     SyncRun: {
         id: number;
         sync_id: number;
+        /** short name of the sync, as it was called then */
+        sync_name: string;
         /** `working` from the beginning, also while it waits for its turn; a canceled run has `failed`, with `canceled` true */
         status: "working" | "completed" | "failed" | "skipped";
         /** rows in the source; null until they are counted */
@@ -936,6 +1093,7 @@ export interface Schemas {
             error: string | null;
         } | undefined;
     };
+    SyncRunEvent: Schemas["SyncTriggeredEvent"] | Schemas["SyncSkippedEvent"] | Schemas["SyncStartedEvent"] | Schemas["SyncCheckedEvent"] | Schemas["SyncSnapshottedEvent"] | Schemas["SyncPlannedEvent"] | Schemas["SyncLoadedEvent"] | Schemas["SyncCancelRequestedEvent"] | Schemas["SyncCompletedEvent"] | Schemas["SyncSuccessEvent"] | Schemas["SyncFailedEvent"] | Schemas["TrialRequestedEvent"] | Schemas["TrialStartedEvent"] | Schemas["TrialCompletedEvent"] | Schemas["TrialFailedEvent"];
     /** as last heard from its worker */
     SyncRunProgress: {
         phase: "snapshotting" | "diffing" | "loading" | "committing";
@@ -949,6 +1107,36 @@ export interface Schemas {
         /** until this phase ends */
         time_left_ms: number | null;
     } | null;
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncSkippedEvent: Schemas["Event"] & {
+        type: "sync.skipped";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            command_id: string;
+            sync_name: string;
+            sync_trigger_reason: {
+                ui_tag: string;
+                ui_detail: string;
+            };
+            /** the tick it was scheduled for; null or left out when not scheduled */
+            scheduled_execution_time?: string | null | undefined;
+            /** the run of the sync that was under way */
+            running_run_id: number;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncSnapshottedEvent: Schemas["Event"] & {
+        type: "sync.snapshotted";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            source_record_count: number;
+            duration_ms: number;
+        };
+    };
     SyncSourceInput: {
         /** of the source; a model has its own */
         connection_id?: number | undefined;
@@ -965,6 +1153,49 @@ export interface Schemas {
         filter_segment_id?: unknown;
         /** there are no cohorts */
         cohort_id?: unknown;
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncStartedEvent: Schemas["Event"] & {
+        type: "sync.started";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            worker: string;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncSuccessEvent: Schemas["Event"] & {
+        type: "sync.success";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            duration_ms: number;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    SyncTriggeredEvent: Schemas["Event"] & {
+        type: "sync.triggered";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            /** Nats-Msg-Id of the command, or its place in the command stream */
+            command_id: string;
+            sync_name: string;
+            force_full_sync: boolean;
+            /** max_delete_percent is passed over */
+            allow_deletes?: boolean | undefined;
+            /** max_rejected_percent is passed over */
+            allow_rejects?: boolean | undefined;
+            sync_trigger_reason: {
+                ui_tag: string;
+                ui_detail: string;
+            };
+            /** the tick it was scheduled for; null or left out when not scheduled */
+            scheduled_execution_time?: string | null | undefined;
+        };
     };
     TestRun: {
         id: number;
@@ -1007,6 +1238,105 @@ export interface Schemas {
         first_byte_ms: number | null;
         total_ms: number;
     };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    TrialCompletedEvent: Schemas["Event"] & {
+        type: "trial.completed";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            /** every row of the model, invalid ones included */
+            source_record_count: number | null;
+            /** new or changed rows */
+            source_record_updates: number | null;
+            /** rows gone from the source (mirror) */
+            source_record_deletes: number | null;
+            /** rows with a NULL or repeated key */
+            source_record_invalids: number | null;
+            /** rows sent */
+            records_processed: number | null;
+            /** rows that the destination accepted */
+            records_updated: number | null;
+            /** rows that the destination rejected */
+            records_failed: number | null;
+            destination_id: number;
+            full_sync: boolean;
+            full_sync_reasons: string[];
+            /** what a run would do; null for a test */
+            dry: {
+                /** rows to send whose key was never accepted */
+                expected_creates: number;
+                /** rows to send whose key was accepted before */
+                expected_updates: number;
+                /** keys that left the source and would be deleted */
+                expected_deletes: number;
+                /** requests without retries */
+                batches: number;
+                /** rows accepted before that are sent again because all rows are; null without a full sync */
+                resends: number | null;
+                /** keys that the destination accepted so far */
+                remembered: number;
+                /** the fuse by which the run would stop before it sends anything; null when none would */
+                stopped_by: {
+                    error_code: string;
+                    error_message: string;
+                    error_detail: string | null;
+                } | null;
+            } | null;
+            /** how the one record fared; null for a dry run */
+            test: {
+                outcome: "accepted" | "rejected" | "unavailable";
+                /** null when no status line came back */
+                http_status: number | null;
+                /** without any body; null when accepted */
+                error: string | null;
+            } | null;
+            duration_ms: number;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    TrialFailedEvent: Schemas["Event"] & {
+        type: "trial.failed";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            canceled: boolean;
+            /** of the command that canceled it */
+            command_id: string | null;
+            error_code: string;
+            error_message: string;
+            error_detail: string | null;
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    TrialRequestedEvent: Schemas["Event"] & {
+        type: "trial.requested";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            /** dry: what would a run do; test: one record is sent */
+            run_kind: "dry" | "test";
+            command_id: string;
+            sync_name: string;
+            force_full_sync: boolean;
+            sync_trigger_reason: {
+                ui_tag: string;
+                ui_detail: string;
+            };
+        };
+    };
+    /** A fact of the log: CloudEvents 1.0, with a place and a state. */
+    TrialStartedEvent: Schemas["Event"] & {
+        type: "trial.started";
+        data: {
+            workspace_id: number;
+            sync_id: number;
+            sync_run_id: number;
+            worker: string;
+        };
+    };
     Webhook: {
         id: number;
         name: string;
@@ -1014,7 +1344,7 @@ export interface Schemas {
         endpoint: string;
         events: ("sync.triggered" | "sync.started" | "sync.completed" | "sync.success" | "sync.failed" | "sync.alert.raised" | "sync.alert.resolved")[];
         enabled: boolean;
-        /** why it was disabled, where that was not by its configuration */
+        /** `gone` and `exhausted`: by itself; `operator`: by PATCH or `egret webhook disable`; null where its file does it */
         disabled_reason: "gone" | "exhausted" | "operator" | null;
         disabled_at: string | null;
         paused: boolean;
@@ -1820,6 +2150,27 @@ export interface Operations {
         answer: Schemas["RefreshStatus"];
     };
     /**
+     * Show a record of an entity
+     * Always 404: Egret has no entities.
+     * `GET /entities/{id}/record`, scope read
+     */
+    getEntityRecord: {
+        input: {
+            path: {
+                id: number;
+            };
+            query?: {
+                record_id?: string | undefined;
+            } | undefined;
+        };
+        answer: {
+            status: "success";
+            data: {
+                [name: string]: unknown;
+            };
+        };
+    };
+    /**
      * The workspace of this key
      * `GET /workspace`, scope read
      */
@@ -2011,6 +2362,8 @@ export interface Operations {
                 /** `invalid` is NULL, DUPLICATE and INVALID together */
                 status?: "succeeded" | "rejected" | "unavailable" | "pending" | "NULL" | "DUPLICATE" | "INVALID" | "invalid" | undefined;
                 operation?: "upsert" | "update" | "insert" | "append" | "delete" | undefined;
+                /** the exact key */
+                primary_identifier?: string | undefined;
                 /** one JSON object a line, or CSV with a header */
                 format?: "ndjson" | "csv" | undefined;
                 /** of CSV: a value that a spreadsheet would run gets ' in front of it */
@@ -2102,6 +2455,35 @@ export interface Operations {
         };
     };
     /**
+     * List the events of an alert
+     * How often it was raised and how it was resolved, from the log, oldest first.
+     * `GET /alerts/{id}/events`, scope read
+     */
+    listAlertEvents: {
+        input: {
+            path: {
+                id: number;
+            };
+            query?: {
+                /** from 1; 0 is read as 1 */
+                page?: number | undefined;
+                /** at most 100; more is read as 100 */
+                per_page?: number | undefined;
+                /** as it happened: `desc` begins with the latest */
+                order?: "asc" | "desc" | undefined;
+                /** instead of `page`: `pagination.next_cursor` of the page before; `page` counts on from 1 */
+                cursor?: string | undefined;
+            } | undefined;
+        };
+        answer: {
+            status: "success";
+            data: Schemas["AlertEvent"][];
+            pagination: Schemas["Pagination"];
+            /** address of the next page, or null */
+            next: string | null;
+        };
+    };
+    /**
      * List alerts
      * `GET /alerts`, scope read
      */
@@ -2124,6 +2506,41 @@ export interface Operations {
         answer: {
             status: "success";
             data: Schemas["Alert"][];
+            pagination: Schemas["Pagination"];
+            /** address of the next page, or null */
+            next: string | null;
+        };
+    };
+    /**
+     * List the runs of all syncs
+     * Newest first unless `order` says otherwise; those of syncs that were deleted too.
+     * `GET /sync_runs`, scope read
+     */
+    listAllSyncRuns: {
+        input: {
+            query?: {
+                /** from 1; 0 is read as 1 */
+                page?: number | undefined;
+                /** at most 100; more is read as 100 */
+                per_page?: number | undefined;
+                /** by creation: `desc` begins with the newest */
+                order?: "asc" | "desc" | undefined;
+                /** instead of `page`: `pagination.next_cursor` of the page before; `page` counts on from 1 */
+                cursor?: string | undefined;
+                /** ours: dry and test runs are listed when asked for */
+                run_kind?: "normal" | "dry" | "test" | "all" | undefined;
+                /** only those of this sync */
+                sync_id?: number | undefined;
+                status?: "working" | "completed" | "failed" | "skipped" | undefined;
+                /** created then or later */
+                since?: string | undefined;
+                /** created before */
+                until?: string | undefined;
+            } | undefined;
+        };
+        answer: {
+            status: "success";
+            data: Schemas["SyncRun"][];
             pagination: Schemas["Pagination"];
             /** address of the next page, or null */
             next: string | null;
@@ -2348,6 +2765,35 @@ export interface Operations {
         answer: {
             status: "success";
             data: Schemas["Destination"][];
+            pagination: Schemas["Pagination"];
+            /** address of the next page, or null */
+            next: string | null;
+        };
+    };
+    /**
+     * List entities
+     * Always empty: Egret has no entities. Rows as they were sent: GET /sync_runs/{id}/records.
+     * `GET /entities`, scope read
+     */
+    listEntities: {
+        input: {
+            query?: {
+                /** from 1; 0 is read as 1 */
+                page?: number | undefined;
+                /** at most 100; more is read as 100 */
+                per_page?: number | undefined;
+                /** by creation: `desc` begins with the newest */
+                order?: "asc" | "desc" | undefined;
+                /** instead of `page`: `pagination.next_cursor` of the page before; `page` counts on from 1 */
+                cursor?: string | undefined;
+            } | undefined;
+        };
+        answer: {
+            status: "success";
+            data: {
+                id: number;
+                name: string;
+            }[];
             pagination: Schemas["Pagination"];
             /** address of the next page, or null */
             next: string | null;
@@ -2626,6 +3072,75 @@ export interface Operations {
         answer: {
             status: "success";
             data: Schemas["Link"][];
+            pagination: Schemas["Pagination"];
+            /** address of the next page, or null */
+            next: string | null;
+        };
+    };
+    /**
+     * List the deliveries of a run
+     * Its batches and what webhooks were told of it; those to targets that were deleted meanwhile too.
+     * `GET /sync_runs/{id}/deliveries`, scope read
+     */
+    listSyncRunDeliveries: {
+        input: {
+            path: {
+                id: number;
+            };
+            query?: {
+                /** from 1; 0 is read as 1 */
+                page?: number | undefined;
+                /** at most 100; more is read as 100 */
+                per_page?: number | undefined;
+                /** by creation: `desc` begins with the newest */
+                order?: "asc" | "desc" | undefined;
+                /** instead of `page`, and as quick on the last page as on the first: `pagination.next_cursor` */
+                cursor?: string | undefined;
+                state?: "pending" | "retrying" | "delivered" | "dead" | undefined;
+                /** of the last attempt that was answered */
+                http_status?: number | undefined;
+                /** created then or later */
+                since?: string | undefined;
+                /** created before */
+                until?: string | undefined;
+                event?: "sync.triggered" | "sync.started" | "sync.completed" | "sync.success" | "sync.failed" | "sync.alert.raised" | "sync.alert.resolved" | undefined;
+            } | undefined;
+        };
+        answer: {
+            status: "success";
+            data: Schemas["Delivery"][];
+            pagination: Schemas["Pagination"] & {
+                /** false: there are at least so many; counting stops at 10000 */
+                total_is_exact: boolean;
+            };
+            /** address of the next page, or null */
+            next: string | null;
+        };
+    };
+    /**
+     * List the events of a run
+     * What happened in it, from the log, oldest first: as far as it is when it is asked for.
+     * `GET /sync_runs/{id}/events`, scope read
+     */
+    listSyncRunEvents: {
+        input: {
+            path: {
+                id: number;
+            };
+            query?: {
+                /** from 1; 0 is read as 1 */
+                page?: number | undefined;
+                /** at most 100; more is read as 100 */
+                per_page?: number | undefined;
+                /** as it happened: `desc` begins with the latest */
+                order?: "asc" | "desc" | undefined;
+                /** instead of `page`: `pagination.next_cursor` of the page before; `page` counts on from 1 */
+                cursor?: string | undefined;
+            } | undefined;
+        };
+        answer: {
+            status: "success";
+            data: Schemas["SyncRunEvent"][];
             pagination: Schemas["Pagination"];
             /** address of the next page, or null */
             next: string | null;
@@ -3116,6 +3631,8 @@ export interface Operations {
                 allow_deletes?: boolean | undefined;
                 /** ours: pass over max_rejected_percent this time */
                 allow_rejects?: boolean | undefined;
+                /** ours: who or what asks; stands in `sync_trigger_reason.ui_detail` behind the token's name. No secrets: it is kept for good */
+                reason?: string | null | undefined;
             } | undefined;
         };
         answer: {
@@ -3182,7 +3699,7 @@ export interface Operations {
     };
     /**
      * Change a source
-     * What is left out stays, of the credentials too.
+     * What is left out stays, of the credentials too; a stored password stays only for the address that it was stored for.
      * `PATCH /sources/{id}`, scope admin
      */
     updateSource: {
@@ -3255,7 +3772,7 @@ export interface Operations {
     };
     /**
      * Change a webhook
-     * What is left out stays. Changed events count for what happens afterwards, a changed endpoint from the next attempt on. `enabled: true` also lets one go on that was disabled by itself.
+     * What is left out stays. Changed events count for what happens afterwards, a changed endpoint from the next attempt on. `enabled: false` is what `egret webhook disable` does, and outlasts `egret apply`; `enabled: true` also lets one go on that was disabled by itself.
      * `PATCH /webhooks/{id}`, scope admin
      */
     updateWebhook: {

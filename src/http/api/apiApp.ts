@@ -52,6 +52,8 @@ export interface RunningApi {
   fetch: Hono<ApiEnv>["fetch"];
   /** What it can do, as OpenAPI 3.1. */
   document(): OpenApiDocument;
+  /** Leaves an entry of the pages beside the API in its audit; returns at once. */
+  audit(entry: AuditEntry): void;
   close(): Promise<void>;
 }
 
@@ -138,5 +140,5 @@ export function apiApp(desk: ApiDesk): RunningApi {
     await entries.flush();
     await uses.flush();
   };
-  return { fetch: app.fetch, document, close };
+  return { fetch: app.fetch, document, audit: (entry) => entries.add(entry), close };
 }

@@ -67,6 +67,9 @@ export function errorAnswer(
 /** An unknown object and one of another workspace answer alike. */
 export const notFound = (): ApiRefusal => new ApiRefusal(404, "Not found");
 
+/** Of Postgres. What the rooms look up first is still there for them, unless it goes in between. */
+const FOREIGN_KEY_VIOLATION = "23503";
+
 /** Answers for whatever a route throws; what nobody expected is logged and says nothing to the outside. */
 export function onApiError({ logger }: Pick<ApiDesk, "logger">): ErrorHandler<ApiEnv> {
   return (error, context) => {
@@ -81,6 +84,13 @@ export function onApiError({ logger }: Pick<ApiDesk, "logger">): ErrorHandler<Ap
       return errorAnswer(context, context.req.header("If-Match") === undefined ? 409 : 412, error.message);
     }
     if (error instanceof InUse) return errorAnswer(context, 409, error.message);
+    if ((error as { code?: unknown }).code === FOREIGN_KEY_VIOLATION) {
+      return errorAnswer(
+        context,
+        409,
+        "What this belongs to was deleted at the same moment: look at it again.",
+      );
+    }
     // The library's own refusals of a body; ours come before, so this is for routes with other media types.
     if (error instanceof HTTPException) return errorAnswer(context, error.status, error.message);
     if (error instanceof Unavailable) {

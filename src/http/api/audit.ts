@@ -29,6 +29,7 @@ export function audit({
     add({
       at: now(),
       token_id: caller.tokenId,
+      link_id: null,
       token_name: caller.name,
       workspace_id: caller.kind === "workspace" ? caller.workspaceId : null,
       method: context.req.method,
@@ -36,17 +37,19 @@ export function audit({
       object_id: objectIn(route.path, context) ?? (await createdObject(context)),
       status: context.res.status,
       address: caller.address,
-      user_agent: readable(context.req.header("User-Agent"))?.slice(0, MAX_AGENT_CHARS) ?? null,
+      user_agent: userAgentOf(context),
       request_id: context.get("requestId"),
     });
     return undefined;
   };
 }
 
-/** Headers may hold any byte. */
-function readable(text: string | undefined): string | undefined {
+/** What sent a request, as it says itself, shortened; null when it says nothing. */
+export function userAgentOf({ req }: Context): string | null {
+  // Headers may hold any byte.
   // oxlint-disable-next-line no-control-regex -- those are what goes
-  return text?.replace(/[\u0000-\u001f\u007f]/g, " ");
+  const text = req.header("User-Agent")?.replace(/[\u0000-\u001f\u007f]/g, " ");
+  return text?.slice(0, MAX_AGENT_CHARS) ?? null;
 }
 
 /** What stands in the path for its parameters, with slashes between; null for a path without any. */

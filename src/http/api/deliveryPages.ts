@@ -17,26 +17,12 @@ import {
 import { ApiRefusal } from "./apiErrors.ts";
 import { DELIVERY_STATES, deliverySchema, presentDelivery } from "./objects/delivery.ts";
 import { listOf, nextAddress, pageQuery, paginationSchema } from "./paging.ts";
+import { idText, spanShape } from "./queryParts.ts";
 
 /** Counting stops here. */
 const MOST_COUNTED = 10_000;
 /** As far as pages by number go: each costs as much as all before it together. */
 const MOST_PASSED_OVER = 100_000;
-
-/** An instant of a query: RFC 3339 with a zone. */
-const instantText = z.iso
-  .datetime({ offset: true, error: "Give an instant such as 2026-02-03T14:00:00Z." })
-  .transform((text) => new Date(text))
-  .refine((at) => at.getUTCFullYear() >= 1970 && at.getUTCFullYear() <= 9999, {
-    error: "Give a year from 1970 to 9999.",
-  });
-
-/** An id of a query. */
-const idText = z
-  .string()
-  .regex(/^[1-9]\d{0,14}$/, { error: "Give an id." })
-  .transform(Number)
-  .openapi({ type: "integer" });
 
 /** By what deliveries of any target are searched. */
 export const deliveryQuery = pageQuery.extend({
@@ -63,12 +49,7 @@ export const deliveryQuery = pageQuery.extend({
     .transform(Number)
     .optional()
     .openapi({ type: "integer", description: "of the last attempt that was answered" }),
-  since: instantText
-    .optional()
-    .openapi({ type: "string", format: "date-time", description: "created then or later" }),
-  until: instantText
-    .optional()
-    .openapi({ type: "string", format: "date-time", description: "created before" }),
+  ...spanShape,
 });
 
 /** Those of webhooks also by event. */
@@ -77,6 +58,9 @@ export const webhookDeliveryQuery = deliveryQuery.extend({
 });
 
 type Query = z.infer<typeof deliveryQuery> & Partial<z.infer<typeof webhookDeliveryQuery>>;
+
+/** Those of a run, whatever their targets. */
+export const runDeliveryQuery = webhookDeliveryQuery.omit({ sync_id: true, sync_run_id: true });
 
 /** The answer in the document. */
 export const deliveryListSchema = listOf(deliverySchema).extend({
@@ -88,7 +72,7 @@ export const deliveryListSchema = listOf(deliverySchema).extend({
 });
 
 /**
- * A page of the deliveries of a target.
+ * A page of the deliveries of a target or a run.
  * @throws ApiRefusal (400) for a page by number that is too far out.
  */
 export async function deliveryPage(
@@ -104,7 +88,7 @@ export async function deliveryPage(
     states: query.state === undefined ? undefined : [query.state],
     event: query.event,
     syncId: query.sync_id,
-    runId: query.sync_run_id,
+    runId: query.sync_run_id ?? target.runId,
     httpStatus: query.http_status,
     since: query.since,
     until: query.until,

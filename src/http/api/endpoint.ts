@@ -3,6 +3,7 @@ import { createRoute, OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi
 import type { z as zod } from "zod";
 import type { ApiEnv, Scope } from "./apiEnv.ts";
 import { errorAnswer, errorSchema } from "./apiErrors.ts";
+import { inputProblems } from "./inputProblems.ts";
 import { operationIdOf } from "./operationId.ts";
 
 /** Digits only, below 2^53; anything else is an object that does not exist. */
@@ -19,14 +20,17 @@ export const idParams = z.object({
 
 /** An id in a body: a number, or the same as a text of digits (api-clients.md 4). */
 export const idInBody = z
-  .union([
-    z.int().positive(),
-    z
-      .string()
-      .regex(/^[1-9]\d{0,15}$/)
-      .transform(Number)
-      .refine(Number.isSafeInteger),
-  ])
+  .union(
+    [
+      z.int().positive(),
+      z
+        .string()
+        .regex(/^[1-9]\d{0,15}$/)
+        .transform(Number)
+        .refine(Number.isSafeInteger),
+    ],
+    { error: "Give an id, such as 42." },
+  )
   .openapi({ type: "integer", format: "int64", minimum: 1 });
 
 /** Statuses of errors that a route can answer beside those that all have. */
@@ -98,7 +102,7 @@ export function rooms(): OpenAPIHono<ApiEnv> {
     defaultHook: (result, context) => {
       if (result.success) return undefined;
       if (result.target === "param") return errorAnswer(context, 404, "Not found");
-      const problems = result.error.issues.map(({ path, message }) => ({ field: fieldOf(path), message }));
+      const problems = inputProblems(result.error.issues);
       const [first] = problems;
       const message = first === undefined ? "The request is not valid." : sentence(first);
       return errorAnswer(context, 400, message, problems);
@@ -108,14 +112,4 @@ export function rooms(): OpenAPIHono<ApiEnv> {
 
 function sentence({ field, message }: { field: string; message: string }): string {
   return field === "" ? message : `${field}: ${message}`;
-}
-
-/** A path as people write it: `mappings[2].from.type`. */
-function fieldOf(path: readonly PropertyKey[]): string {
-  let field = "";
-  for (const part of path) {
-    if (typeof part === "number") field += `[${part}]`;
-    else field += field === "" ? String(part) : `.${String(part)}`;
-  }
-  return field;
 }

@@ -4,6 +4,7 @@
 const NAMED: Readonly<Record<string, string>> = {
   "get /workspace": "getOwnWorkspace",
   "get /audit_log": "listAuditLog",
+  "get /sync_runs": "listAllSyncRuns",
   "post /syncs/{id}/dry_run": "dryRunSync",
   "post /sources/{id}/connect_links": "createSourceCredentialsLink",
   "post /destinations/{id}/connect_links": "createDestinationCredentialsLink",

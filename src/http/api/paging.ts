@@ -109,7 +109,7 @@ export function listAnswer<T, R>(
     pagination: {
       total_records: total,
       per_page,
-      prev_page: cursor === undefined && page > 1 ? page - 1 : null,
+      prev_page: cursor === undefined && page > 1 ? Math.min(page - 1, last_page) : null,
       page,
       next_page,
       last_page,

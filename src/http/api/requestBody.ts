@@ -26,6 +26,7 @@ export function requestBody(): MiddlewareHandler<ApiEnv> {
   return async (context, next) => {
     refuseUnstorable(context);
     if (WITH_BODY.has(context.req.method)) {
+      refuseEncoded(context);
       const text = await readText(context);
       const type = context.req.raw.headers.get("Content-Type");
       if (text === "") {
@@ -54,6 +55,15 @@ function refuseOtherTypes(type: string | null): void {
   if (type !== null && JSON_TYPE.test(type)) return;
   const said = type === null ? "none was named" : `this was sent as ${type.slice(0, 100)}`;
   throw new ApiRefusal(415, `Send the body as JSON, with Content-Type: application/json; ${said}.`);
+}
+
+/** What unpacks to more than the limit would have to be unpacked to be known. */
+function refuseEncoded({ req }: Context): void {
+  const coding = req.raw.headers.get("Content-Encoding")?.trim().toLowerCase();
+  if (coding === undefined || coding === "" || coding === "identity") return;
+  throw new ApiRefusal(415, `Send the body as it is; this was sent as ${coding.slice(0, 100)}.`, {
+    headers: { "Accept-Encoding": "identity" },
+  });
 }
 
 const tooLarge = (): ApiRefusal =>

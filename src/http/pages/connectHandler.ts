@@ -29,6 +29,7 @@ import { DESTINATION_FORMS } from "./destinationForm.ts";
 import type { FieldState } from "./formField.ts";
 import { pageAnswer } from "./layout.ts";
 import { framingOf, type LinkVisit, saveWithLink } from "./linkVisit.ts";
+import type { PageEnv } from "./pageEnv.ts";
 import { postgresForm } from "./sourceForm.ts";
 import type { Submission } from "./submission.ts";
 
@@ -52,7 +53,7 @@ export async function showConnectPage(context: Context, visit: LinkVisit): Promi
 
 /** What a person sent: `action` is save or test. */
 export async function takeConnectForm(
-  context: Context,
+  context: Context<PageEnv>,
   visit: LinkVisit & { sent: Submission },
 ): Promise<Response> {
   const { desk, objects, link, sent } = visit;

@@ -5,6 +5,7 @@ import { type Link, linkFault, useLink } from "../../configuration/links.ts";
 import type { ObjectDesk } from "../../configuration/objectDesk.ts";
 import type { ApiDesk } from "../api/apiDesk.ts";
 import { type Framing, type Html, pageAnswer } from "./layout.ts";
+import type { PageEnv } from "./pageEnv.ts";
 import type { Submission } from "./submission.ts";
 
 /** A visit with a link that works. */
@@ -25,6 +26,11 @@ const EXITS = {
   segment: "EXITED_SEGMENT_FLOW",
 } as const;
 
+/** How a link is named as the actor of a change: in events and in the audit. */
+export function actorOf({ id, created_by }: Pick<Link, "id" | "created_by">): string {
+  return `link ${id} by ${created_by}`;
+}
+
 /** What a link is about. */
 export function aboutOf({ purpose }: Pick<Link, "purpose">): keyof typeof EXITS {
   return purpose.split("_")[0] as keyof typeof EXITS;
@@ -38,7 +44,7 @@ export function framingOf(link: Link, savedId: number | null = null): Framing {
 
 /** Saves once, and answers with the end of the visit; a link that stopped working meanwhile saves nothing. */
 export async function saveWithLink(
-  context: Context,
+  context: Context<PageEnv>,
   { desk, link, sent }: LinkVisit & { sent: Submission },
   save: () => Promise<number>,
 ): Promise<Response> {
@@ -48,6 +54,7 @@ export async function saveWithLink(
     return { value, outcome: { [`${about}_id`]: value } };
   });
   if (id === null) return brokenLink(context, link, desk.now());
+  context.set("savedId", id);
   const isFramed = sent.text("framed") === "1" || context.req.header("Sec-Fetch-Dest") === "iframe";
   if (link.redirect_uri === null || isFramed) return donePage(context, link, id);
   context.header("Cache-Control", "no-store");

@@ -2,15 +2,19 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { html } from "hono/html";
+import type { AuditEntry } from "../../configuration/apiAudit.ts";
 import { findLink, type Link, linkFault } from "../../configuration/links.ts";
 import { NotFound } from "../../domain/errors.ts";
 import type { ApiDesk } from "../api/apiDesk.ts";
 import { configurationDesk } from "../api/configurationDesk.ts";
+import { requestId } from "../api/requestId.ts";
 import { RateBuckets } from "../rateBuckets.ts";
 import { showConnectPage, takeConnectForm } from "./connectHandler.ts";
 import { pageAnswer } from "./layout.ts";
 import { LINK_BASE } from "./linkAddress.ts";
-import { aboutOf, brokenLink, framingOf, type LinkVisit, unknownLink } from "./linkVisit.ts";
+import { aboutOf, actorOf, brokenLink, framingOf, type LinkVisit, unknownLink } from "./linkVisit.ts";
+import { pageAudit } from "./pageAudit.ts";
+import type { PageEnv } from "./pageEnv.ts";
 import { Submission } from "./submission.ts";
 import { showSyncPage, takeSyncForm } from "./syncHandler.ts";
 
@@ -21,9 +25,9 @@ const MAX_BODY_BYTES = 512 * 1024;
 /** Tokens are shorter; what is longer is not even hashed. */
 const MAX_TOKEN_CHARS = 128;
 
-/** The pages. */
-export function pagesApp(desk: ApiDesk): Hono {
-  const app = new Hono();
+/** The pages; `audit` is told of every form that was sent with a link, and must return at once. */
+export function pagesApp(desk: ApiDesk, audit: (entry: AuditEntry) => void): Hono<PageEnv> {
+  const app = new Hono<PageEnv>();
   const limit = new RateBuckets<number>(RATE, () => desk.now().getTime());
   const path = `${LINK_BASE}/:token`;
   app.onError((error, context) => {
@@ -37,8 +41,11 @@ export function pagesApp(desk: ApiDesk): Hono {
       "Try again in a moment; what you entered was not saved.",
     );
   });
+  app.use(path, requestId());
   app.get(path, async (context) => {
-    const visit = await visitOf(context, desk);
+    const link = await linkOf(context, desk);
+    if (link === null) return unknownLink(context);
+    const visit = await visitOf(context, desk, link);
     if (visit instanceof Response) return visit;
     return show(context, visit);
   });
@@ -47,18 +54,27 @@ export function pagesApp(desk: ApiDesk): Hono {
     context.header("Connection", "close");
     return message(context, 413, "Too much", "The form is larger than 512 KiB.");
   };
-  app.post(path, bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (context) => {
-    if (!isFromHere(context, desk.publicUrl()))
-      return message(context, 403, "Not from this page", "Open the link itself, and fill in the form there.");
-    const visit = await visitOf(context, desk);
-    if (visit instanceof Response) return visit;
-    const retryAfterS = limit.take(visit.link.id);
+  app.post(path, async (context, next) => {
+    const link = await linkOf(context, desk);
+    if (link === null) return unknownLink(context);
+    // Before the audit: who sends without end does not fill it.
+    const retryAfterS = limit.take(link.id);
     if (retryAfterS > 0) {
       context.header("Retry-After", String(retryAfterS));
       return message(context, 429, "A little slower", "Wait some seconds, then go back and try again.");
     }
+    context.set("link", link);
+    return next();
+  });
+  app.post(path, pageAudit({ add: audit, now: desk.now }));
+  app.post(path, bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (context) => {
+    if (!isFromHere(context, desk.publicUrl()))
+      return message(context, 403, "Not from this page", "Open the link itself, and fill in the form there.");
+    const visit = await visitOf(context, desk, context.get("link"));
+    if (visit instanceof Response) return visit;
     const form = new URLSearchParams(await context.req.text());
     const sent = new Submission(form, { box: desk.box, linkId: visit.link.id });
+    context.set("action", sent.text("action"));
     return take(context, { ...visit, sent });
   });
   app.all(path, (context) => {
@@ -68,10 +84,12 @@ export function pagesApp(desk: ApiDesk): Hono {
   return app;
 }
 
-async function visitOf(context: Context, desk: ApiDesk): Promise<LinkVisit | Response> {
-  const token = context.req.param("token") ?? "";
-  const link = token.length > MAX_TOKEN_CHARS ? null : await findLink(desk.db, token);
-  if (link === null) return unknownLink(context);
+async function linkOf({ req }: Context, { db }: ApiDesk): Promise<Link | null> {
+  const token = req.param("token") ?? "";
+  return token.length > MAX_TOKEN_CHARS ? null : await findLink(db, token);
+}
+
+async function visitOf(context: Context, desk: ApiDesk, link: Link): Promise<LinkVisit | Response> {
   if (linkFault(link, desk.now()) !== null) return brokenLink(context, link, desk.now());
   const workspace = await desk.db
     .selectFrom("egret.workspaces")
@@ -84,7 +102,7 @@ async function visitOf(context: Context, desk: ApiDesk): Promise<LinkVisit | Res
     objects: configurationDesk(desk),
     link,
     workspace: workspace.label ?? workspace.name,
-    actor: `link ${link.id} by ${link.created_by}`,
+    actor: actorOf(link),
   };
 }
 
@@ -94,7 +112,7 @@ function show(context: Context, visit: LinkVisit): Promise<Response> {
   return about === "sync" ? showSyncPage(context, visit) : showConnectPage(context, visit);
 }
 
-function take(context: Context, visit: LinkVisit & { sent: Submission }): Promise<Response> {
+function take(context: Context<PageEnv>, visit: LinkVisit & { sent: Submission }): Promise<Response> {
   const about = aboutOf(visit.link);
   if (about === "segment") return segmentPage(context, visit.link);
   return about === "sync" ? takeSyncForm(context, visit) : takeConnectForm(context, visit);

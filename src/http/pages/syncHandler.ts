@@ -12,6 +12,7 @@ import type { Notice } from "./connectPage.ts";
 import { pageAnswer } from "./layout.ts";
 import { framingOf, type LinkVisit, saveWithLink } from "./linkVisit.ts";
 import { rowsOfColumns } from "./mappingRows.ts";
+import type { PageEnv } from "./pageEnv.ts";
 import type { Submission } from "./submission.ts";
 import { type Chosen, choiceContent, readChoice } from "./syncChoice.ts";
 import {
@@ -55,7 +56,7 @@ export async function showSyncPage(context: Context, visit: LinkVisit): Promise<
 
 /** What a person sent: `action` is save, or add for more rows. */
 export async function takeSyncForm(
-  context: Context,
+  context: Context<PageEnv>,
   visit: LinkVisit & { sent: Submission },
 ): Promise<Response> {
   const { sent, objects, link, actor } = visit;

@@ -118,3 +118,31 @@ describe("GET /alerts", () => {
       expect(answer).toMatchObject({ status: 404, body: { status: 404 } });
   });
 });
+
+describe("GET /alerts/{id}/events", () => {
+  test("tells what happened to one, oldest first, and nothing of another workspace's", async () => {
+    const [recovered] = (await api.get("/alerts?status=resolved")).body.data;
+    const path = `/alerts/${recovered.id}/events`;
+    const { status, body } = await api.get(path);
+    expect(status).toBe(200);
+    expect(body.data).toEqual([
+      expect.objectContaining({
+        type: "alert.raised",
+        subject: `alert/${recovered.alert_configuration_id}`,
+        time: recovered.raised_at,
+        data: expect.objectContaining({
+          alert_instance_id: recovered.id,
+          sync_run_id: recovered.raised_sync_run_id,
+        }) as object,
+      }),
+      expect.objectContaining({ type: "alert.resolved", time: recovered.resolved_at }),
+    ]);
+    const page = (await api.get(`${path}?per_page=1`)).body;
+    expect(page.data).toEqual(body.data.slice(0, 1));
+    expect(page.pagination).toMatchObject({ total_records: 2, next_page: 2 });
+    const behind = (await api.get(`${path}?per_page=1&cursor=${page.pagination.next_cursor}`)).body;
+    expect(behind.data).toEqual(body.data.slice(1));
+    for (const answer of [await stranger.get(path), await api.get("/alerts/999999/events")])
+      expect(answer).toMatchObject({ status: 404, body: { status: 404 } });
+  });
+});

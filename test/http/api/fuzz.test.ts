@@ -1,21 +1,35 @@
 /** Every endpoint with what nobody should send: it is answered, never with a fault of ours, and nothing is half applied. */
 import fc from "fast-check";
 import { beforeAll, test } from "vitest";
-import { type Everything, everyOperation, makeEverything, type Operation } from "./everyEndpoint.ts";
+import {
+  documentOf,
+  type Everything,
+  everyOperation,
+  makeEverything,
+  type Operation,
+  type Schema,
+} from "./everyEndpoint.ts";
 import { openSyncScene, type SyncScene } from "./syncScene.ts";
 
 let scene: SyncScene;
 let everything: Everything;
 let operations: Operation[];
+/** Those that the document names. */
+let schemas: Readonly<Record<string, Schema>>;
+/** A source that nothing is built on. */
+let spare: number;
 
 beforeAll(async () => {
   scene = await openSyncScene({ apiRequestsPerSecond: 0 });
   operations = await everyOperation(scene.egret.url);
   everything = await makeEverything(scene, "fuzzed");
+  schemas = (await documentOf(scene.egret.url)).components.schemas;
+  const { example } = operations.find(({ method, path }) => `${method} ${path}` === "POST /sources") ?? {};
+  spare = (await scene.api.post("/sources", example)).body.data.id;
 }, 120_000);
 
 const LONGEST_ANSWER_MS = 30_000;
-const RUNS = 12;
+const RUNS = 25;
 
 const text = fc.oneof(
   fc.string({ maxLength: 40 }),
@@ -36,7 +50,40 @@ const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
 );
 
-/** The example of the document with something in it replaced, left out or put in. */
+/** What the document's schema of a body allows, with every field that it names, each of them right or anything. */
+function ofSchema(schema: Schema, depth = 0): fc.Arbitrary<unknown> {
+  const { $ref, anyOf, allOf, type, properties, items, enum: values, minimum = 0 } = schema;
+  const either = (right: fc.Arbitrary<unknown>) =>
+    fc.oneof({ weight: 4, arbitrary: right }, { weight: 1, arbitrary: junk });
+  if (depth > 8) return junk;
+  if ($ref !== undefined) return ofSchema(schemas[$ref.split("/").at(-1) ?? ""] ?? {}, depth + 1);
+  const parts = anyOf ?? allOf;
+  if (parts !== undefined) return fc.oneof(...parts.map((part) => ofSchema(part, depth + 1)));
+  if (values !== undefined) return either(fc.constantFrom(...values));
+  if (properties !== undefined) {
+    const fields = Object.entries(properties).map(([name, part]) => [name, ofSchema(part, depth + 1)]);
+    return either(fc.record(Object.fromEntries(fields), { requiredKeys: [] }));
+  }
+  switch (Array.isArray(type) ? type[0] : type) {
+    case "array":
+      return either(fc.array(ofSchema(items ?? {}, depth + 1), { maxLength: 3 }));
+    case "object":
+      return either(fc.dictionary(text, junk, { maxKeys: 3 }));
+    case "integer":
+    case "number":
+      return either(fc.integer({ min: minimum, max: minimum + 100 }));
+    case "boolean":
+      return either(fc.boolean());
+    default:
+      return either(text);
+  }
+}
+
+/** As the schema has it, or the example of the document with something in it replaced, left out or put in. */
+function bodies({ example, schema }: Operation): fc.Arbitrary<unknown> {
+  return schema === undefined ? junk : fc.oneof(ofSchema(schema), spoiled(example));
+}
+
 function spoiled(example: unknown): fc.Arbitrary<unknown> {
   if (typeof example !== "object" || example === null) return junk;
   const places = placesIn(example);
@@ -128,10 +175,10 @@ test("no endpoint fails, hangs or half applies what makes no sense", async () =>
     // What ends the objects that the others are tried with comes last.
     if (operation.method === "DELETE") continue;
     await fc.assert(
-      fc.asyncProperty(spoiled(operation.example), id, query, async (body, wrongId, asked) => {
+      fc.asyncProperty(bodies(operation), id, query, async (body, wrongId, asked) => {
         await tryOnce(operation, { body, wrongId, asked });
       }),
-      { numRuns: operation.example === undefined ? 4 : RUNS },
+      { numRuns: operation.schema === undefined ? 4 : RUNS },
     );
   }
   for (const operation of operations.filter(({ method }) => method === "DELETE")) {
@@ -148,8 +195,11 @@ async function tryOnce(
   { method, path, token }: Operation,
   { body, wrongId, asked }: { body: unknown; wrongId: string | null; asked: Record<string, string> },
 ): Promise<void> {
+  // A change that makes sense would cut the others off from their source.
+  const isSpare = `${method} ${path}` === "PATCH /sources/{id}";
   // Ids of workspaces are filled with one that is there.
-  const filled = token === "personal" ? path.replace("{id}", "1") : everything.fill(path);
+  const own = token === "personal" ? "1" : isSpare ? String(spare) : null;
+  const filled = own === null ? everything.fill(path) : path.replace("{id}", own);
   const place = wrongId === null ? filled : path.replaceAll(/\{\w+\}/g, wrongId);
   const search = new URLSearchParams(asked).toString();
   const before = await configured();

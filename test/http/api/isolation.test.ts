@@ -1,8 +1,9 @@
 /** Two workspaces that cannot see or touch each other, in any endpoint of the document. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { type TestApi, testApi } from "../../support/api.ts";
+import { applyYaml } from "../../support/egret.ts";
 import { type Everything, everyOperation, makeEverything, type Operation } from "./everyEndpoint.ts";
-import { openSyncScene, type SyncScene } from "./syncScene.ts";
+import { KEY, openSyncScene, type SyncScene } from "./syncScene.ts";
 
 let scene: SyncScene;
 let stranger: TestApi;
@@ -31,7 +32,46 @@ async function seen(): Promise<Record<string, unknown>> {
   return looks;
 }
 
+const isRefusal = (status: number): boolean => status === 400 || status === 404;
+
+/** A sync of the stranger's own, and what it is made of. */
+async function makeOwn() {
+  const { egret, receiver, body } = scene;
+  const applied = await applyYaml(
+    egret,
+    `
+workspace: stranger
+sources: { own: { type: postgres, url: "${egret.databaseUrl}" } }
+models: { own: { source: own, query: "select 1 as id" } }
+destinations: { own: { type: webhook, url: "${receiver.url}/own" } }
+`,
+  );
+  const [source, model, destination] = await Promise.all(
+    ["source", "model", "destination"].map((kind) => applied.id(kind, "own")),
+  );
+  const own = body({
+    source_attributes: { connection_id: source, object: { type: "model", id: model } },
+    destination_attributes: { connection_id: destination, object: "webhook" },
+    mappings: [KEY],
+  });
+  const { data } = (await stranger.post("/syncs", own)).body;
+  return { source, model, sync: data.sync_id, body: own };
+}
+
 describe("a key of another workspace", () => {
+  test("is tried with ids behind which the owner finds something", async () => {
+    const looks = operations
+      .filter(({ method }) => method === "GET")
+      .filter(hasParameter)
+      .filter(ofWorkspace);
+    for (const { path } of looks) {
+      // Nothing was refreshed, and there are no entities.
+      if (/_status$|^\/entities\//.test(path)) continue;
+      const { status } = await scene.api.get(everything.fill(path));
+      expect([path, status]).toEqual([path, 200]);
+    }
+  });
+
   test("finds nothing behind an id, whatever it asks for, and changes nothing", async () => {
     const before = await seen();
     const tried = operations.filter(hasParameter).filter(ofWorkspace);
@@ -59,20 +99,38 @@ describe("a key of another workspace", () => {
     expect(JSON.stringify((await scene.api.get("/syncs")).body)).toContain(everything.mark);
   });
 
-  test("cannot build on the objects of the others by naming them in a body", async () => {
-    const { warehouse } = scene.ids;
+  test("cannot build on the objects of the others by naming them in a body, new or in a change", async () => {
+    const { warehouse, people, ops } = scene.ids;
+    const theirs = Number(everything.fill("/syncs/{id}").split("/").at(-1));
+    const own = await makeOwn();
     const model = { name: "mine", query: "select 1 as id" };
-    const attempts: [string, unknown][] = [
-      ["/syncs", scene.body()],
-      ["/datasets", { ...model, type: "sql", source_id: warehouse }],
-      [`/sources/${warehouse}/models`, model],
+    const source_attributes = { connection_id: warehouse, object: { type: "model", id: people } };
+    const destination_attributes = { connection_id: ops, object: "webhook" };
+    const mode = { type: "triggered", triggers: { sync_sequence: { sync_id: theirs } } };
+    const attempts: [string, string, object][] = [
+      ["POST", "/syncs", scene.body()],
+      ["POST", "/datasets", { ...model, type: "sql", source_id: warehouse }],
+      ["POST", `/sources/${warehouse}/models`, model],
+      ["PATCH", `/datasets/${own.model}`, { source_id: warehouse }],
+      ...[
+        { source_attributes },
+        { source_attributes: { ...source_attributes, connection_id: own.source } },
+        { source_attributes: { connection_id: own.source, object: { type: "model", name: "people" } } },
+        { destination_attributes },
+        { mode },
+      ].flatMap((change): [string, string, object][] => [
+        ["POST", "/syncs", { ...own.body, ...change }],
+        ["POST", "/syncs", { ...own.body, ...change, validate_only: true }],
+        ["PATCH", `/syncs/${own.sync}`, change],
+      ]),
     ];
-    for (const [path, body] of attempts) {
-      const answer = await stranger.post(path, body);
-      expect([path, answer.status >= 400 && answer.status < 500]).toEqual([path, true]);
-      expect(JSON.stringify(answer.body)).not.toContain("warehouse");
+    const before = (await stranger.get("/syncs")).body.data;
+    for (const [method, path, body] of attempts) {
+      const answer = await stranger.request(method, path, body);
+      expect([method, path, body, answer.status]).toEqual([method, path, body, expect.toSatisfy(isRefusal)]);
+      expect(JSON.stringify(answer.body)).not.toMatch(/warehouse|ops|select id/);
     }
-    expect((await stranger.get("/syncs")).body.data).toEqual([]);
+    expect((await stranger.get("/syncs")).body.data).toEqual(before);
   });
 
   test("is for no endpoint of personal tokens, and they are for none of a workspace", async () => {

@@ -96,6 +96,8 @@ describe("links", () => {
       "data:text/html,x",
       "https://u:p@example.org",
       "ftp://x",
+      "https://*",
+      "https://evil.example;script-src",
       5,
     ]) {
       const { status, body } = await api.post("/sync_management_links", { redirect_uri: wrong });

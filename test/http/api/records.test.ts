@@ -219,6 +219,24 @@ describe("GET /sync_runs/{id}/records_export", () => {
     ]);
   });
 
+  test("can be of one key, whatever is in it", async () => {
+    const keys = ["u/1?&=+", "ключ 🦆", `${"k".repeat(999)}"`];
+    await source.query("insert into people select unnest($1::text[]), 'name'", [keys]);
+    const { runId } = await triggerAndWait(egret, { sync: "to_hook" });
+    await ended(runId);
+    for (const key of keys) {
+      const query = new URLSearchParams({ primary_identifier: key }).toString();
+      const { body } = await api.get(`/sync_runs/${runId}/records_export?${query}`);
+      const file = await fetch(body.urls[0]);
+      const lines = (await file.text()).trimEnd().split("\n");
+      expect(lines.map((line) => JSON.parse(line).identifier)).toEqual([key]);
+    }
+    const none = await api.get(`/sync_runs/${runId}/records_export?primary_identifier=nobody&format=csv`);
+    expect((await (await fetch(none.body.urls[0])).text()).split("\r\n")).toHaveLength(2);
+    const long = await api.get(`/sync_runs/${runId}/records_export?primary_identifier=${"k".repeat(1_001)}`);
+    expect([long.status, long.body.errors[0].field]).toEqual([400, "primary_identifier"]);
+  });
+
   test("its address ends with time, with the rows, and with any change of a letter", async () => {
     const runId = await mixedRun();
     const { body } = await api.get(`/sync_runs/${runId}/records_export`);

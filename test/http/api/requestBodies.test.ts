@@ -1,5 +1,6 @@
 /** Forms of requests that clients in the wild send (api-clients.md 4), and those that are refused. */
 import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type TestApi, testApi } from "../../support/api.ts";
 import { type TestEgret, testEgret } from "../../support/egret.ts";
@@ -171,6 +172,43 @@ describe("other media types", () => {
     }
     const none = await raw(["POST /api/v1/api_keys HTTP/1.1", "Content-Length: 12"], '{"name":"a"}');
     expect(none).toMatch(/^HTTP\/1\.1 415/);
+  });
+});
+
+describe("a body that is packed", () => {
+  test("is refused with what to send instead, unless it is not packed at all", async () => {
+    const packed = await fetch(`${egret.url}/api/v1/api_keys`, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${api.token}`,
+        "Content-Type": "application/json",
+        "Content-Encoding": "gzip",
+      },
+      body: gzipSync('{"name":"packed"}'),
+    });
+    expect([packed.status, packed.headers.get("Accept-Encoding")]).toEqual([415, "identity"]);
+    expect(await packed.text()).toContain("gzip");
+    const plain = await api.post("/api_keys", { name: "plain" }, { "Content-Encoding": "identity" });
+    expect(plain.status).toBe(201);
+  });
+});
+
+describe("a field of another kind", () => {
+  test("is refused once, with what it must be", async () => {
+    const { body } = await api.post("/syncs", { source_attributes: "x", mappings: {}, paused: 5 });
+    expect(body.errors).toEqual(
+      expect.arrayContaining([
+        { field: "source_attributes", message: "Must be a map." },
+        { field: "destination_attributes", message: "Is missing; give a map." },
+      ]),
+    );
+    const webhook = await api.post("/webhooks", { name: "a", endpoint: [] });
+    expect(webhook.body.errors).toHaveLength(1);
+    const dataset = await api.post("/datasets", { name: "a", type: "sql", query: "select 1" });
+    expect(dataset.body.errors).toEqual([{ field: "source_id", message: "Give an id, such as 42." }]);
+    expect((await api.post("/api_keys", {})).body.errors).toEqual([
+      { field: "name", message: "Is missing; give a text." },
+    ]);
   });
 });
 

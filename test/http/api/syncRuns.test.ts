@@ -37,6 +37,7 @@ describe("a run", () => {
     expect(body.data).toEqual({
       id: runId,
       sync_id: id,
+      sync_name: (await scene.api.get(`/syncs/${id}`)).body.data.resource_identifier,
       status: "completed",
       source_record_count: 3,
       source_record_updates: 3,

@@ -110,6 +110,36 @@ describe("POST /syncs/{id}/trigger", () => {
     expect((await scene.api.get(`/syncs/${id}/sync_runs`)).body.data).toEqual([]);
   });
 
+  test("tells in the run's history who asked, and why when they say so", async () => {
+    const id = await scene.make();
+    const runId = await trigger(id, { reason: "  orders were loaded anew " });
+    expect((await runOf(runId)).sync_trigger_reason).toEqual({
+      ui_tag: "API",
+      ui_detail: "API token test key: orders were loaded anew",
+    });
+    await endOf(scene.api, runId);
+    for (const reason of [null, ""]) {
+      const plain = await trigger(id, { reason });
+      expect((await runOf(plain)).sync_trigger_reason.ui_detail).toBe("API token test key");
+      await endOf(scene.api, plain);
+    }
+  });
+
+  test.each([
+    ["longer than 500 characters", "x".repeat(501)],
+    ["of several lines", "one\ntwo"],
+    ["with a colour code", "\u001B[31mred"],
+    ["with a token", "by secret-token:abc"],
+    ["with a password in an address", "see https://me:hunter2@ci.example/1"],
+    ["that is no text", 7],
+  ])("refuses a reason %s, does not repeat it, and starts nothing", async (_what, reason) => {
+    const id = await scene.make();
+    const { status, body } = await scene.api.post(`/syncs/${id}/trigger`, { reason });
+    expect([status, body.errors[0].field]).toEqual([400, "reason"]);
+    expect(JSON.stringify(body)).not.toMatch(/hunter2|secret-token:abc/);
+    expect((await scene.api.get(`/syncs/${id}/sync_runs`)).body.data).toEqual([]);
+  });
+
   test("gives back the run that is under way, to all who ask, and starts one", async () => {
     const id = await scene.make();
     const release = holdRuns();

@@ -5,7 +5,7 @@ import { disableWebhook } from "../../../src/configuration/webhookSwitch.ts";
 import { LIFECYCLE_EVENTS } from "../../../src/domain/lifecycle.ts";
 import { signBody } from "../../../src/security/signature.ts";
 import { type ApiAnswer, type TestApi, testApi } from "../../support/api.ts";
-import { type TestEgret, testEgret } from "../../support/egret.ts";
+import { applyYaml, type TestEgret, testEgret } from "../../support/egret.ts";
 import { type Receiver, startReceiver } from "../../support/receiver.ts";
 
 let egret: TestEgret;
@@ -191,6 +191,58 @@ describe("PATCH /webhooks/{id}", () => {
       expect(body.data).toMatchObject(changes);
       expect(await stored(id)).toMatchObject(changes);
     }
+  });
+
+  test("disables as an operator does: with reason and time, in the same change as the rest, and once", async () => {
+    const { id } = await make();
+    const changes = { enabled: false, description: "off for now" };
+    const { body, headers } = await api.patch(`/webhooks/${id}`, changes);
+    expect(body.data).toMatchObject({
+      ...changes,
+      disabled_reason: "operator",
+      disabled_at: expect.stringMatching(/Z$/),
+    });
+    expect(headers.get("ETag")).toBe('"v2"');
+    const again = await api.patch(`/webhooks/${id}`, { enabled: false });
+    expect(again.body.data).toMatchObject({ disabled_at: body.data.disabled_at });
+    expect(again.headers.get("ETag")).toBe('"v2"');
+    const stale = await api.patch(`/webhooks/${id}`, { enabled: true }, { "If-Match": '"v1"' });
+    expect(stale.status).toBe(412);
+    expect((await api.get(`/webhooks/${id}`)).body.data).toMatchObject({ enabled: false });
+    const enabled = await api.patch(`/webhooks/${id}`, { enabled: true });
+    expect(enabled.body.data).toMatchObject({ enabled: true, disabled_reason: null, disabled_at: null });
+    expect(enabled.headers.get("ETag")).toBe('"v3"');
+  });
+
+  test("outlasts the file that declares it, as what an operator does", async () => {
+    const yaml = (enabled: boolean) =>
+      `{ workspace: filed, webhooks: { filed: { endpoint: "https://filed.example.org", enabled: ${enabled} } } }`;
+    const applied = await applyYaml(egret, yaml(true));
+    const filed = await testApi(egret, { workspaceName: "filed" });
+    const id = await applied.id("webhook", "filed");
+    const switched = async () => {
+      const { enabled, disabled_reason: reason } = (await filed.get(`/webhooks/${id}`)).body.data;
+      return { enabled, reason };
+    };
+    await filed.patch(`/webhooks/${id}`, { enabled: false });
+    await applyYaml(egret, yaml(true));
+    expect(await switched()).toEqual({ enabled: false, reason: "operator" });
+    await applyYaml(egret, yaml(false));
+    expect(await switched()).toEqual({ enabled: false, reason: null });
+    await filed.patch(`/webhooks/${id}`, { enabled: true });
+    expect(await switched()).toEqual({ enabled: true, reason: null });
+  });
+
+  test("leaves the reason of one that was disabled by itself, and enables one that was made disabled", async () => {
+    const { id } = await make();
+    await disableWebhook(egret.services.database.db, { id, reason: "gone", actor: "test" });
+    const { body } = await api.patch(`/webhooks/${id}`, { enabled: false });
+    expect(body.data).toMatchObject({ enabled: false, disabled_reason: "gone" });
+    const made = await make({ ...NEW, enabled: false });
+    expect((await api.patch(`/webhooks/${made.id}`, { enabled: true })).body.data).toMatchObject({
+      enabled: true,
+      disabled_reason: null,
+    });
   });
 
   test("enables one that was disabled by itself, and leaves it disabled where it is not asked to", async () => {

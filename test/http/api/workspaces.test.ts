@@ -102,6 +102,27 @@ describe("a workspace", () => {
   });
 });
 
+describe("a workspace that another process deletes", () => {
+  test("gets nothing more from its keys, which are believed for a moment", async () => {
+    const { data } = (await ask("POST", "/workspaces", { name: "Brief", return_workspace_api_key: true }))
+      .body;
+    const keyed = (path: string, body: object) =>
+      askApi(egret.url, data.api_key, { method: "POST", path, body });
+    expect((await keyed("/api_keys", { name: "before" })).status).toBe(201);
+    const { pool } = egret.services.database;
+    await pool.query("delete from egret.api_tokens where workspace_id = $1", [data.id]);
+    await pool.query("delete from egret.workspaces where id = $1", [data.id]);
+    for (const [path, body] of [
+      ["/api_keys", { name: "after" }],
+      ["/source_connect_links", { type: "postgres" }],
+      ["/webhooks", { name: "after", endpoint: "https://ops.example.org/" }],
+    ] as const) {
+      const { status } = await keyed(path, body);
+      expect([path, status]).toEqual([path, expect.toSatisfy((one) => [401, 404, 409].includes(one))]);
+    }
+  });
+});
+
 describe("the key that can be read back", () => {
   test("stands flat in the answer, is the same each time, and only there in clear", async () => {
     const path = `/workspaces/${api.workspaceId}/api_key`;

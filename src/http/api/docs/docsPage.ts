@@ -54,7 +54,7 @@ function pageOf(document: ReadableDocument, publicUrl: string): Html {
 <p><a href="#top"><strong>${document.info.title}</strong></a></p>
 ${groups.map(
   ({ name, operations: own }) => html`<h2><a href="#${anchor(name)}">${name}</a></h2>
-<ul>${own.map(({ id, method, path }) => html`<li><a href="#${id}"><span class="method">${method}</span>${path}</a></li>`)}</ul>`,
+<ul>${own.map(({ id, method, path }) => html`<li><a href="#${id}"><span class="method">${method}</span><span>${breakable(path)}</span></a></li>`)}</ul>`,
 )}
 <h2><a href="#schemas">Schemas</a></h2>
 <ul>${schemas.map(([name]) => html`<li><a href="#schema-${name}">${name}</a></li>`)}</ul>
@@ -71,13 +71,16 @@ ${groups.map(
 ${group.operations.map(operationHtml)}`,
 )}
 <h2 id="schemas">Schemas</h2>
-${schemas.map(([name, schema]) => html`<article id="schema-${name}"><h3>${name}</h3><pre>${schemaText(schema)}</pre></article>`)}
+${schemas.map(([name, schema]) => html`<article id="schema-${name}"><h3>${name}</h3><pre>${linked(schemaText(schema), schema)}</pre></article>`)}
 </main>
 </div>
 </body>
 </html>
 `;
 }
+
+/** May go on in the next line at a slash. */
+const breakable = (path: string): Html[] => path.split(/(?=\/)/).map((part) => html`<wbr>${part}`);
 
 const anchor = (name: string): string => `tag-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`;
 

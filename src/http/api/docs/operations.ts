@@ -93,7 +93,7 @@ function shown(
       name,
       place,
       isRequired: required === true,
-      type: schemaText(schema),
+      type: inOneLine(schemaText(schema)),
       description: description ?? schema.description ?? "",
     })),
     body: media?.schema ?? null,
@@ -104,6 +104,13 @@ function shown(
       .map(([status, { description = "" }]) => ({ status, text: description })),
   };
 }
+
+/** In a table's cell many alternatives wrap by themselves. */
+const inOneLine = (text: string): string =>
+  text
+    .trim()
+    .replace(/^\| /, "")
+    .replaceAll(/\n +\| /g, " | ");
 
 const isSuccess = ([status]: [string, Answer]): boolean => status.startsWith("2") || status.startsWith("3");
 

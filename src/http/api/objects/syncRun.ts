@@ -24,6 +24,7 @@ export const syncRunSchema = z
   .object({
     id: z.int(),
     sync_id: z.int(),
+    sync_name: z.string().openapi({ description: "short name of the sync, as it was called then" }),
     status: z.enum(["working", "completed", "failed", "skipped"]).openapi({
       description:
         "`working` from the beginning, also while it waits for its turn; a canceled run has `failed`, with `canceled` true",
@@ -65,6 +66,7 @@ export function presentRun(run: Run, progress: RunProgress | null): SyncRunObjec
   return {
     id: run.id,
     sync_id: run.sync_id,
+    sync_name: run.sync_name,
     status: run.status === "queued" ? "working" : run.status,
     source_record_count: run.source_record_count,
     source_record_updates: run.source_record_updates,

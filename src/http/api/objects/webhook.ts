@@ -89,10 +89,10 @@ export const webhookSchema = z
     endpoint: z.string(),
     events: z.array(z.enum(LIFECYCLE_EVENTS)),
     enabled: z.boolean(),
-    disabled_reason: z
-      .enum(["gone", "exhausted", "operator"])
-      .nullable()
-      .openapi({ description: "why it was disabled, where that was not by its configuration" }),
+    disabled_reason: z.enum(["gone", "exhausted", "operator"]).nullable().openapi({
+      description:
+        "`gone` and `exhausted`: by itself; `operator`: by PATCH or `egret webhook disable`; null where its file does it",
+    }),
     disabled_at: z.iso.datetime().nullable(),
     paused: z.boolean(),
     honor_retry_after: z.boolean(),

@@ -1,4 +1,4 @@
-/** The route of the audit log: who wrote what through this API. */
+/** The route of the audit log: who wrote what through this API and the pages behind links. */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { listAuditEntries, type StoredAuditEntry } from "../../../configuration/apiAudit.ts";
 import { instant } from "../answers.ts";
@@ -11,10 +11,18 @@ const entrySchema = z
   .object({
     id: z.int(),
     at: z.iso.datetime(),
-    token_id: z.int(),
-    token_name: z.string(),
+    token_id: z.int().nullable().openapi({ description: "null for what was sent with a link" }),
+    link_id: z.int().nullable().openapi({
+      description: "the link to the page on which it was sent; null for what was sent with a token",
+    }),
+    token_name: z
+      .string()
+      .openapi({ description: "of the token; of a link, its id and who made it", example: "terraform" }),
     method: z.string(),
-    route: z.string().openapi({ example: "/syncs/{id}" }),
+    route: z.string().openapi({
+      description: "of a page behind a link with what was to be done: save, test or add",
+      example: "/syncs/{id}",
+    }),
     object_id: z
       .string()
       .nullable()
@@ -32,7 +40,7 @@ const listRoute = endpoint(
     path: "/audit_log",
     summary: "List writing requests",
     description:
-      "Every request of this workspace's keys that was to change something, also refused ones; without what was sent.",
+      "Every request of this workspace's keys that was to change something, and every form that was sent with one of its links; also refused ones. Without what was sent.",
     request: { query: pageQuery },
     responses: { 200: json(listOf(entrySchema), "a page of entries") },
   },

@@ -8,11 +8,18 @@ import { findDeliveries } from "../../../projections/deliverySearch.ts";
 import { deliveryAggregate } from "../../../runtime/deliveries/deliveryActor.ts";
 import { type Redelivery, redeliver } from "../../../runtime/deliveries/redeliver.ts";
 import { redeliveryDesk } from "../../../runtime/deliveries/redeliveryDesk.ts";
+import { readRun } from "../../../runtime/runs/runReader.ts";
 import { envelope, success } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
 import { ApiRefusal, notFound } from "../apiErrors.ts";
-import { deliveryListSchema, deliveryPage, deliveryQuery, webhookDeliveryQuery } from "../deliveryPages.ts";
+import {
+  deliveryListSchema,
+  deliveryPage,
+  deliveryQuery,
+  runDeliveryQuery,
+  webhookDeliveryQuery,
+} from "../deliveryPages.ts";
 import { endpoint, idParams, json, rooms } from "../endpoint.ts";
 import { detailedDeliverySchema, presentDetailedDelivery } from "../objects/delivery.ts";
 import { readDestinationRow } from "../objects/destination.ts";
@@ -41,6 +48,19 @@ const ofDestination = endpoint(
     path: "/destinations/{id}/deliveries",
     summary: "List the batches that were sent to a destination",
     request: { params: idParams, query: deliveryQuery },
+    responses: { 200: json(deliveryListSchema, "a page of deliveries") },
+  },
+  { tag: TAG, scope: "read", refusals: [404] },
+);
+
+const ofRun = endpoint(
+  {
+    method: "get",
+    path: "/sync_runs/{id}/deliveries",
+    summary: "List the deliveries of a run",
+    description:
+      "Its batches and what webhooks were told of it; those to targets that were deleted meanwhile too.",
+    request: { params: idParams, query: runDeliveryQuery },
     responses: { 200: json(deliveryListSchema, "a page of deliveries") },
   },
   { tag: TAG, scope: "read", refusals: [404] },
@@ -99,6 +119,14 @@ export function deliveryRoutes(desk: ApiDesk) {
     const { id, workspaceId } = placeOf(context, context.req.valid("param").id);
     await readDestinationRow(db, { id, workspaceId });
     const target = { workspaceId, targetKind: "destination", targetId: id } as const;
+    return context.json(await deliveryPage(db, context, { query: context.req.valid("query"), target }), 200);
+  });
+
+  room.openapi(ofRun, async (context) => {
+    const { id: runId } = context.req.valid("param");
+    const workspaceId = context.get("workspaceId");
+    if ((await readRun(desk, { workspaceId, runId })) === null) throw notFound();
+    const target = { workspaceId, runId };
     return context.json(await deliveryPage(db, context, { query: context.req.valid("query"), target }), 200);
   });
 

@@ -47,11 +47,13 @@ const bodyShape = {
 const body = z.object(bodyShape);
 const example = { redirect_uri: "https://app.example.org/settings" };
 
+/** Characters that names and addresses have: others would be words of the page's policy, which names the origin. */
+const HOST = /^[a-z0-9.\-_[\]:]+$/;
+
 function isRedirect(text: string): boolean {
   const url = URL.parse(text);
-  return (
-    (url?.protocol === "http:" || url?.protocol === "https:") && url.username === "" && url.password === ""
-  );
+  const isWeb = url?.protocol === "http:" || url?.protocol === "https:";
+  return isWeb && HOST.test(url.host) && url.username === "" && url.password === "";
 }
 
 /** The kinds of links that have a list, with the purposes that are theirs. */

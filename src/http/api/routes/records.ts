@@ -33,6 +33,8 @@ const filterShape = {
     .openapi({ description: "`invalid` is NULL, DUPLICATE and INVALID together", example: "rejected" }),
   operation: z.enum(RECORD_OPERATIONS, { error: `Give one of ${RECORD_OPERATIONS.join(", ")}.` }).optional(),
 };
+/** In an export's address the key goes along. */
+const MAX_EXPORTED_KEY_CHARS = 1_000;
 const keyShape = {
   primary_identifier: z.string().max(10_000).optional().openapi({ description: "the exact key" }),
 };
@@ -89,6 +91,11 @@ const exportRoute = endpoint(
       params: idParams,
       query: z.object({
         ...filterShape,
+        primary_identifier: z
+          .string()
+          .max(MAX_EXPORTED_KEY_CHARS, { error: `Must have at most ${MAX_EXPORTED_KEY_CHARS} characters.` })
+          .optional()
+          .openapi({ description: "the exact key" }),
         format: z
           .enum(EXPORT_FORMATS, { error: `Give one of ${EXPORT_FORMATS.join(", ")}.` })
           .default("ndjson")

@@ -1,7 +1,7 @@
-/** Segments: Egret has none, so that lists are empty and no id exists; clients of embedded pages ask for them all the same. */
+/** Segments and entities: Egret has none, so that lists are empty and no id exists; clients ask for them all the same. */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { NotFound } from "../../../domain/errors.ts";
-import { wordOnly } from "../answers.ts";
+import { envelope, wordOnly } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import type { ApiEnv } from "../apiEnv.ts";
 import { notFound } from "../apiErrors.ts";
@@ -55,6 +55,31 @@ const remove = endpoint(
   { tag: TAG, scope: "admin", refusals: [404] },
 );
 
+/** Source: api-clients.md 1.11. */
+const entities = endpoint(
+  {
+    method: "get",
+    path: "/entities",
+    summary: "List entities",
+    description: "Always empty: Egret has no entities. Rows as they were sent: GET /sync_runs/{id}/records.",
+    request: { query: pageQuery },
+    responses: { 200: json(listOf(z.object({ id: z.int(), name: z.string() })), "an empty list") },
+  },
+  { tag: TAG, scope: "read" },
+);
+
+const entityRecord = endpoint(
+  {
+    method: "get",
+    path: "/entities/{id}/record",
+    summary: "Show a record of an entity",
+    description: "Always 404: Egret has no entities.",
+    request: { params: idParams, query: z.object({ record_id: z.string().optional() }) },
+    responses: { 200: json(envelope("success", z.record(z.string(), z.unknown())), "never") },
+  },
+  { tag: TAG, scope: "read", refusals: [404] },
+);
+
 /** The room. */
 export function segmentRoutes({ db }: Pick<ApiDesk, "db">): OpenAPIHono<ApiEnv> {
   const room = rooms();
@@ -65,6 +90,16 @@ export function segmentRoutes({ db }: Pick<ApiDesk, "db">): OpenAPIHono<ApiEnv> 
     return context.json({ ...answer, allowances: {} }, 200);
   });
   room.openapi(remove, () => {
+    throw notFound();
+  });
+  room.openapi(entities, (context) => {
+    const none: { id: number; name: string }[] = [];
+    return context.json(
+      shortList(context, context.req.valid("query"), none, (entity) => entity),
+      200,
+    );
+  });
+  room.openapi(entityRecord, () => {
     throw notFound();
   });
   return room;

@@ -114,10 +114,11 @@ const change = endpoint(
     method: "patch",
     path: "/sources/{id}",
     summary: "Change a source",
-    description: "What is left out stays, of the credentials too.",
+    description:
+      "What is left out stays, of the credentials too; a stored password stays only for the address that it was stored for.",
     request: {
       params: idParams,
-      body: jsonBody(changesSchema, { connection: { credentials: { port: 5433 } } }),
+      body: jsonBody(changesSchema, { connection: { credentials: { password: "another" } } }),
     },
     responses: { 200: json(envelope("updated", sourceSchema), "the source as it is now") },
   },

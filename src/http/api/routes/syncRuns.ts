@@ -1,8 +1,8 @@
-/** Runs: those of a sync, one by its id, and cancelling one. */
+/** Runs: those of a workspace or of a sync, one by its id, what happened in it, and cancelling it. */
 import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { releaseSync } from "../../../engine/claims.ts";
-import { pageOfRuns } from "../../../projections/runs.ts";
+import { isRunEvent, pageOfRuns, type Run } from "../../../projections/runs.ts";
 import { ReadBarrier } from "../../../runtime/readBarrier.ts";
 import { cancelRun } from "../../../runtime/runs/cancelRun.ts";
 import { ProgressBoard } from "../../../runtime/runs/progressBoard.ts";
@@ -12,8 +12,11 @@ import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
 import { ApiRefusal, notFound } from "../apiErrors.ts";
 import { endpoint, idParams, json, rooms } from "../endpoint.ts";
+import { historyAnswer, historyQuery } from "../historyPages.ts";
+import { runEventSchema } from "../objects/event.ts";
 import { presentRun, syncRunSchema } from "../objects/syncRun.ts";
 import { cutOf, listAnswer, listOf, pageQuery } from "../paging.ts";
+import { idText, spanShape } from "../queryParts.ts";
 import { requireSync } from "../syncPlace.ts";
 
 const TAG = "Sync runs";
@@ -24,6 +27,29 @@ const runsQuery = pageQuery.extend({
     .default("normal")
     .openapi({ description: "ours: dry and test runs are listed when asked for" }),
 });
+
+const STATUSES = ["working", "completed", "failed", "skipped"] as const;
+
+const all = endpoint(
+  {
+    method: "get",
+    path: "/sync_runs",
+    summary: "List the runs of all syncs",
+    description: "Newest first unless `order` says otherwise; those of syncs that were deleted too.",
+    request: {
+      query: runsQuery.extend({
+        sync_id: idText.optional().openapi({ type: "integer", description: "only those of this sync" }),
+        status: z
+          .enum(STATUSES, { error: `Give one of ${STATUSES.join(", ")}.` })
+          .optional()
+          .openapi({ example: "failed" }),
+        ...spanShape,
+      }),
+    },
+    responses: { 200: json(listOf(syncRunSchema), "a page of runs") },
+  },
+  { tag: TAG, scope: "read" },
+);
 
 const list = endpoint(
   {
@@ -51,6 +77,18 @@ const show = endpoint(
   { tag: TAG, scope: "read", refusals: [404] },
 );
 
+const events = endpoint(
+  {
+    method: "get",
+    path: "/sync_runs/{id}/events",
+    summary: "List the events of a run",
+    description: "What happened in it, from the log, oldest first: as far as it is when it is asked for.",
+    request: { params: idParams, query: historyQuery },
+    responses: { 200: json(listOf(runEventSchema), "a page of events") },
+  },
+  { tag: TAG, scope: "read", refusals: [404, 503] },
+);
+
 const cancel = endpoint(
   {
     method: "post",
@@ -72,6 +110,21 @@ export function syncRunRoutes(desk: ApiDesk) {
   const board = new ProgressBoard(connection);
   const barrier = new ReadBarrier(desk);
 
+  const present = (run: Run) => presentRun(run, board.of(run.id));
+
+  room.openapi(all, async (context) => {
+    const workspaceId = context.get("workspaceId");
+    const query = context.req.valid("query");
+    const { sync_id: syncId, run_kind: runKind, status, since, until } = query;
+    await barrier.passed();
+    const found = await pageOfRuns(
+      db,
+      { workspaceId, syncId, runKind: kindOf(runKind), statuses: statusesOf(status), since, until },
+      cutOf(query),
+    );
+    return context.json(listAnswer(context, query, found, { present, idOf: ({ id }) => id }), 200);
+  });
+
   room.openapi(list, async (context) => {
     const { id: syncId } = context.req.valid("param");
     const workspaceId = context.get("workspaceId");
@@ -79,9 +132,8 @@ export function syncRunRoutes(desk: ApiDesk) {
     await requireSync(db, { workspaceId, id: syncId });
     // A page that polls its newest run after a trigger must not see the one before.
     await barrier.passed();
-    const runKind = query.run_kind === "all" ? null : query.run_kind;
-    const found = await pageOfRuns(db, { workspaceId, syncId, runKind }, cutOf(query));
-    const present = (run: (typeof found.rows)[number]) => presentRun(run, board.of(run.id));
+    const wanted = { workspaceId, syncId, runKind: kindOf(query.run_kind) };
+    const found = await pageOfRuns(db, wanted, cutOf(query));
     return context.json(listAnswer(context, query, found, { present, idOf: ({ id }) => id }), 200);
   });
 
@@ -89,7 +141,18 @@ export function syncRunRoutes(desk: ApiDesk) {
     const { id: runId } = context.req.valid("param");
     const run = await readRun(desk, { workspaceId: context.get("workspaceId"), runId });
     if (run === null) throw notFound();
-    return context.json(success(presentRun(run, board.of(run.id))), 200);
+    return context.json(success(present(run)), 200);
+  });
+
+  room.openapi(events, async (context) => {
+    const { id: runId } = context.req.valid("param");
+    const workspaceId = context.get("workspaceId");
+    const run = await readRun(desk, { workspaceId, runId });
+    if (run === null) throw notFound();
+    const kind = run.run_kind === "normal" ? "run" : "trial";
+    const history = await log.load({ kind, workspaceId, syncId: run.sync_id, runId });
+    const told = history.map(({ event }) => event).filter(isRunEvent);
+    return context.json(historyAnswer(context, context.req.valid("query"), told), 200);
   });
 
   room.openapi(cancel, async (context) => {
@@ -112,4 +175,14 @@ export function syncRunRoutes(desk: ApiDesk) {
   });
 
   return room;
+}
+
+type RunKind = z.infer<typeof runsQuery>["run_kind"];
+
+const kindOf = (asked: RunKind): Run["run_kind"] | null => (asked === "all" ? null : asked);
+
+/** The API says `working` of a run that waits, too. */
+function statusesOf(status: (typeof STATUSES)[number] | undefined): Run["status"][] | undefined {
+  if (status === undefined) return undefined;
+  return status === "working" ? ["queued", "working"] : [status];
 }

@@ -11,6 +11,7 @@ import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
 import { ApiRefusal, notFound } from "../apiErrors.ts";
 import { endpoint, idParams, json, jsonBody, rooms } from "../endpoint.ts";
+import { reasonText } from "../reasonText.ts";
 
 const TAG = "Syncs";
 
@@ -29,6 +30,7 @@ const wishes = {
   allow_rejects: wish("ours: pass over max_rejected_percent this time"),
 };
 const wishesSchema = z.object(wishes);
+const bodySchema = wishesSchema.extend({ reason: reasonText });
 
 const trigger = endpoint(
   {
@@ -43,7 +45,7 @@ const trigger = endpoint(
     request: {
       params: idParams,
       query: wishesSchema,
-      body: jsonBody(wishesSchema, { force_full_sync: false }, false),
+      body: jsonBody(bodySchema, { force_full_sync: false, reason: "orders were loaded anew" }, false),
     },
     responses: {
       200: json(envelope("success", z.object({ sync_run_id: z.int() })), "the run", {
@@ -62,14 +64,16 @@ export function syncTriggerRoutes(desk: ApiDesk) {
 
   room.openapi(trigger, async (context) => {
     const { id: sync } = context.req.valid("param");
-    const asked = wishesOf(context.req.valid("json"), context.req.valid("query"));
+    const { reason, ...inBody } = context.req.valid("json");
+    const asked = wishesOf(inBody, context.req.valid("query"));
     const caller = context.get("caller");
     const payload: TriggerCommand & { sync: number } = {
       sync,
       force_full_sync: asked.force_full_sync ?? false,
       allow_deletes: asked.allow_deletes,
       allow_rejects: asked.allow_rejects,
-      reason: actorOf(caller),
+      // Who asked is told whatever they say.
+      reason: reason ? `${actorOf(caller)}: ${reason}` : actorOf(caller),
       requested_via: "API",
     };
     const { headers } = context.req.raw;

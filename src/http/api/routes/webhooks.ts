@@ -1,7 +1,6 @@
 /** /webhooks: the subscribers to sync lifecycle events. What one answers to a ping and its secret are in webhookActions.ts. */
 import type { Context } from "hono";
 import { createObject, deleteObject, type EntryOf, updateObject } from "../../../configuration/objectDesk.ts";
-import { enableWebhook } from "../../../configuration/webhookSwitch.ts";
 import { NotFound } from "../../../domain/errors.ts";
 import { waitForSequence } from "../../../projections/checkpoint.ts";
 import { enableEndpoint } from "../../../runtime/endpoints/endpointTransitions.ts";
@@ -79,7 +78,8 @@ const change = endpoint(
     summary: "Change a webhook",
     description:
       "What is left out stays. Changed events count for what happens afterwards, a changed endpoint from the next " +
-      "attempt on. `enabled: true` also lets one go on that was disabled by itself.",
+      "attempt on. `enabled: false` is what `egret webhook disable` does, and outlasts `egret apply`; `enabled: true` also " +
+      "lets one go on that was disabled by itself.",
     request: { params: idParams, body: jsonBody(webhookChangesSchema, { events: ["sync.failed"] }) },
     responses: { 200: json(envelope("updated", webhookSchema), "the webhook as it is now") },
   },
@@ -137,7 +137,9 @@ export function webhookRoutes(desk: ApiDesk) {
 
   room.openapi(change, async (context) => {
     const place = placeOf(context, context.req.valid("param").id);
-    const { name, paused, ...settings } = context.req.valid("json");
+    const { name, paused, enabled, ...others } = context.req.valid("json");
+    // What a file disabled is enabled in its entry; what is disabled here stands beside it.
+    const settings = enabled === true ? { ...others, enabled } : others;
     const actor = actorOf(context.get("caller"));
     const wanted = {
       ...place,
@@ -147,10 +149,10 @@ export function webhookRoutes(desk: ApiDesk) {
       edit: (entry: Entry) => applyTo(entry, settings),
       ...(name === undefined ? {} : { label: name }),
       ...(paused === undefined ? {} : { pausedByHand: paused }),
+      ...(enabled === undefined ? {} : { switchedByHand: enabled }),
     } as const;
     await namingFields(nameOf, () => updateObject(objects, wanted));
-    // One that was disabled by itself has stood as enabled in its configuration all the time.
-    if (settings.enabled === true) await enable(desk, { ...place, actor });
+    if (enabled === true) await enableAtOnce(desk, place);
     const row = await readWebhookRow(desk, place);
     setEtag(context, row.version);
     return context.json(updated(presentWebhook(row, desk.now())), 200);
@@ -221,12 +223,10 @@ function applyTo(entry: Entry, settings: Settings): Entry {
 /** Of the entry's fields the API calls one otherwise. */
 const nameOf = (field: string): string => (field === "label" ? "name" : field);
 
-/** Enables it, and its endpoint counts as healthy again when the answer comes. */
-async function enable(
-  { db, log }: ApiDesk,
-  { workspaceId, id, actor }: Place & { actor: string },
-): Promise<void> {
-  const { configVersion } = await enableWebhook(db, { id, actor });
+/** Its endpoint counts as healthy again when the answer comes, not only once a worker has heard of the change. */
+async function enableAtOnce(desk: ApiDesk, { workspaceId, id }: Place): Promise<void> {
+  const { db, log } = desk;
+  const { version: configVersion } = await readWebhookRow(desk, { workspaceId, id });
   const { wasDisabled } = await enableEndpoint(log, { workspaceId, id, configVersion });
   if (!wasDisabled) return;
   const last = await log.last({ kind: "endpoint", workspaceId, targetKind: "webhook", targetId: id });
