@@ -97,11 +97,11 @@ class Pipe implements ByHand {
   }
 
   async emptyState(): Promise<void> {
-    // As the sync's own: logged, with room on each page for new hashes.
+    // As the sync's own: logged, with room on each page for a new hash of every row.
     await this.#target.query(`
       DROP SCHEMA IF EXISTS ${this.#options.schema} CASCADE;
       CREATE SCHEMA ${this.#options.schema};
-      CREATE TABLE state (key text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL) WITH (fillfactor = 90)`);
+      CREATE TABLE state (key text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL) WITH (fillfactor = 50)`);
   }
 
   async compare(): Promise<ByHandRun> {

@@ -146,9 +146,14 @@ export interface Schemas {
   AuditEntry: {
     id: number;
     at: string;
-    token_id: number;
+    /** null for what was sent with a link */
+    token_id: number | null;
+    /** the link to the page on which it was sent; null for what was sent with a token */
+    link_id: number | null;
+    /** of the token; of a link, its id and who made it */
     token_name: string;
     method: string;
+    /** of a page behind a link with what was to be done: save, test or add */
     route: string;
     /** what stands in the path, or the id of what was made */
     object_id: string | null;
@@ -2853,7 +2858,7 @@ export interface Operations {
   };
   /**
    * List writing requests
-   * Every request of this workspace's keys that was to change something, also refused ones; without what was sent.
+   * Every request of this workspace's keys that was to change something, and every form that was sent with one of its links; also refused ones. Without what was sent.
    * `GET /audit_log`, scope admin
    */
   listAuditLog: {

@@ -1,7 +1,13 @@
 /** Checks one object as `egret apply` would check it in a file with all the others of its workspace. */
 import type { FieldProblem } from "../domain/errors.ts";
 import { mappingsOf } from "./columnChecks.ts";
-import { type ConfigItem, changedFields, itemsOfFile, type StoredItem } from "./configItem.ts";
+import {
+  type ConfigItem,
+  changedFields,
+  type FieldChange,
+  itemsOfFile,
+  type StoredItem,
+} from "./configItem.ts";
 import { missingFields } from "./destinationChecks.ts";
 import { type EgretFile, type FileSync, toEgretFile } from "./egretFile.ts";
 import { checkFile } from "./fileChecks.ts";
@@ -127,7 +133,12 @@ function mappingsAsTheyStand(sync: FileSync, before: StoredItem, file: EgretFile
     (each) => each.kind === "sync" && each.name === sync.name,
   );
   if (isOpen || after === undefined) return null;
-  return changedFields(before, after).every(({ field }) => QUIET_FIELDS.has(field)) ? [...declared] : null;
+  return loudChanges(before, after).length === 0 ? [...declared] : null;
+}
+
+/** What changes of a sync that decides which rows and fields are read, and where they go. */
+export function loudChanges(before: ConfigItem, after: ConfigItem): FieldChange[] {
+  return changedFields(before, after).filter(({ field }) => !QUIET_FIELDS.has(field));
 }
 
 /** @throws InvalidInput naming the syncs that do not send what the changed destination asks for, and did before. */

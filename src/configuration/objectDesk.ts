@@ -111,6 +111,28 @@ export async function checkObject<K extends ObjectKind>(
   await prepareNew(desk, input, { items, describe: desk.describe });
 }
 
+/** An object and what a change would make of it, among all of its workspace. Holds decrypted secrets: never logged. */
+export interface CheckedChange {
+  before: StoredItem;
+  after: ConfigItem;
+  /** All as they would be. */
+  items: readonly ConfigItem[];
+}
+
+/**
+ * Makes the checks of `updateObject` and changes nothing.
+ * @throws the same.
+ */
+export async function checkChange<K extends ObjectKind>(
+  desk: ObjectDesk,
+  input: ObjectChange<K>,
+): Promise<CheckedChange> {
+  const items = await readItems(desk.db, desk.box, input.workspaceId);
+  const before = findItem(items, input);
+  const { item: after } = await prepareChange(desk, input, { items, describe: desk.describe, before });
+  return { before, after, items: items.map((item) => (item === before ? after : item)) };
+}
+
 /**
  * Changes an object, whoever made it; writes nothing when nothing differs. Its short name stays.
  * @throws InvalidInput as `createObject`; NotFound for an id that the workspace does not have; VersionConflict when it

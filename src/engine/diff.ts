@@ -54,6 +54,8 @@ interface Counts {
   remembered: number;
   nullKeys: number;
   added: number;
+  /** 0 where the source compared. */
+  changed: number;
   gone: number;
 }
 
@@ -74,7 +76,7 @@ async function compare(
   const { rows } = await client.query<Counts>(`
     SELECT (SELECT count(*) FROM ${stage}) AS staged, (SELECT count(*) FROM ${state}) AS remembered,
            count(*) FILTER (WHERE kind = ${NULL_KEY}) AS "nullKeys", count(*) FILTER (WHERE kind = ${NEW}) AS added,
-           count(*) FILTER (WHERE kind = ${GONE}) AS gone
+           count(*) FILTER (WHERE kind = ${CHANGED}) AS changed, count(*) FILTER (WHERE kind = ${GONE}) AS gone
     FROM egret_diff`);
   return rows[0] as Counts;
 }
@@ -89,7 +91,15 @@ async function countAll(
   const { rows: staged } = await client.query<{ staged: number; nullKeys: number }>(
     `SELECT count(*) AS staged, count(*) FILTER (WHERE key IS NULL) AS "nullKeys" FROM ${stage}`,
   );
-  const counts: Counts = { staged: 0, nullKeys: 0, ...staged[0], remembered: 0, added: 0, gone: 0 };
+  const counts: Counts = {
+    staged: 0,
+    nullKeys: 0,
+    ...staged[0],
+    remembered: 0,
+    added: 0,
+    changed: 0,
+    gone: 0,
+  };
   if (!findsGone) return counts;
   const { rowCount } = await client.query(`
     CREATE TEMPORARY TABLE egret_diff ON COMMIT DROP AS
@@ -163,20 +173,37 @@ function checkWhole(staged: number, { taken, runId }: DiffRequest): void {
  * @throws Unavailable when the snapshot is no longer whole, as after a crash of our Postgres: take it again.
  */
 export async function diffSnapshot(client: pg.PoolClient, request: DiffRequest): Promise<Diff> {
-  const { runId, fullSync, rules, inMemory, taken } = request;
+  const { runId, inMemory, taken } = request;
   if (taken.timestamps !== null) return diffWindow(client, request, taken.timestamps.window);
   const counts = await (taken.compared === null
     ? compareHere(client, request)
     : adoptComparison(client, request, taken.compared));
   const invalids = await recordInvalid(client, runId, counts.nullKeys);
-  const kinds = rules.sendsChanged ? `${NEW}, ${CHANGED}` : `${NEW}`;
-  const keysSql = fullSync
-    ? "SELECT key FROM egret_invalid"
-    : `SELECT key FROM egret_diff d WHERE kind IN (${kinds})
-         AND NOT EXISTS (SELECT FROM egret_invalid i WHERE i.key = d.key)`;
+  const { mode, keysSql } = chooseList(request, counts);
   const listed = await list(client, keysSql, inMemory);
   const { gone, remembered } = counts;
-  return { selection: { mode: fullSync ? "allBut" : "only", ...listed }, invalids, gone, remembered };
+  return { selection: { mode, ...listed }, invalids, gone, remembered };
+}
+
+/** Lists the rows to send, or, where those are most of the source's, the others: the source is then read in one go. */
+function chooseList(
+  { runId, fullSync, rules, taken }: DiffRequest,
+  { staged, nullKeys, added, changed }: Counts,
+): Pick<Selection, "mode"> & { keysSql: string } {
+  const invalid = "SELECT key FROM egret_invalid";
+  if (fullSync) return { mode: "allBut", keysSql: invalid };
+  const kinds = rules.sendsChanged ? `${NEW}, ${CHANGED}` : `${NEW}`;
+  const differing = added + (rules.sendsChanged ? changed : 0);
+  const others = staged - nullKeys - differing;
+  if (taken.compared !== null || differing <= others) {
+    const keysSql = `SELECT key FROM egret_diff d WHERE kind IN (${kinds})
+      AND NOT EXISTS (SELECT FROM egret_invalid i WHERE i.key = d.key)`;
+    return { mode: "only", keysSql };
+  }
+  if (others === 0) return { mode: "allBut", keysSql: invalid };
+  const same = `SELECT s.key FROM ${stageTable(runId)} s WHERE s.key IS NOT NULL
+    AND NOT EXISTS (SELECT FROM egret_diff d WHERE d.key = s.key AND d.kind IN (${kinds}))`;
+  return { mode: "allBut", keysSql: `${invalid} UNION ${same}` };
 }
 
 /** Fills egret_diff and egret_invalid from the snapshot in our Postgres. */
@@ -208,7 +235,7 @@ async function adoptComparison(
   );
   await client.query("ANALYZE egret_diff");
   await listInvalid(client, setAsideSql(stage, compared));
-  return compared;
+  return { ...compared, changed: 0 };
 }
 
 /** Rows of a window are all sent but for those set aside, and those that a run which then failed had sent already. */

@@ -70,9 +70,9 @@ async function prepareTable(
   state: string,
   { keepsRecords }: { keepsRecords: boolean },
 ): Promise<void> {
-  // Room on each page lets a changed hash be updated in place, without touching the index.
+  // Room on each page for both versions of every row: a changed hash never touches the index, even if all change at once.
   await client.query(`CREATE TABLE IF NOT EXISTS ${state}
-    (key text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL) WITH (fillfactor = 90)`);
+    (key text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL) WITH (fillfactor = 50)`);
   const { rowCount } = await client.query(
     "SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = 'record' AND NOT attisdropped",
     [state],

@@ -188,7 +188,8 @@ export async function openEngine({ home }: { home?: Home } = {}): Promise<Engine
     const settlements = (await sent(run.runId)).flatMap((batch) => {
       const decided = decide(batch);
       const { batchNo } = batch;
-      return decided === null ? [] : [{ runId: run.runId, batchNo, outcome: decided, statusMessage: null }];
+      const settled = { runId: run.runId, batchNo, statusMessage: null, syncId: sync.id };
+      return decided === null ? [] : [{ ...settled, outcome: decided }];
     });
     await settleBatches(database, settlements);
     if (!fails) {

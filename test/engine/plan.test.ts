@@ -279,6 +279,25 @@ describe("more changed rows than are held in memory", () => {
         .map(String)
         .toSorted(),
     ).toEqual(["5", "6", "8", "9"]);
+    await engine.end(sync, run);
+    // Where most rows changed, those are listed that did not.
+    await engine.onSource(`update t${syncId} set plan = 'r' where id > 10`);
+    await engine.onSource(`insert into t${syncId} select 500 + i, 'new' from generate_series(1, 300) i`);
+    await engine.onSource(`insert into t${syncId} values (600, 'again'), (20, 'again')`);
+    const most = await engine.plan(sync, { inMemory });
+    expect(most).toMatchObject({ fullSync: false, invalids: 7 });
+    const expected = Array.from({ length: 790 }, (_, index) => index + 11).filter(
+      (id) => id !== 20 && id !== 600,
+    );
+    expect(
+      ids(await engine.records(most.runId))
+        .map(Number)
+        .toSorted((a, b) => a - b),
+    ).toEqual(expected);
+    await engine.end(sync, most);
+    await engine.onSource(`delete from t${syncId} where id in (7, 20, 600) or id is null`);
+    await engine.onSource(`update t${syncId} set plan = 's'`);
+    expect(await engine.plan(sync, { inMemory })).toMatchObject({ updates: 797, invalids: 0 });
   });
 });
 

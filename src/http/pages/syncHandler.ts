@@ -1,7 +1,7 @@
 /** Shows the page of a sync, and saves what a person made of it. */
 import type { Context } from "hono";
 import type { StoredItem } from "../../configuration/configItem.ts";
-import { createObject, type EntryOf, updateObject } from "../../configuration/objectDesk.ts";
+import { checkChange, createObject, type EntryOf, updateObject } from "../../configuration/objectDesk.ts";
 import { entryOf } from "../../configuration/objectEntries.ts";
 import { findItem, readItems } from "../../configuration/objectTransaction.ts";
 import { readSource } from "../../configuration/store.ts";
@@ -24,6 +24,7 @@ import {
   withMoreRows,
 } from "./syncForm.ts";
 import { type SyncView, syncContent } from "./syncPage.ts";
+import { resendToConfirm, type ToConfirm } from "./syncResend.ts";
 
 /** What the page is about. */
 interface Subject {
@@ -75,15 +76,24 @@ export async function takeSyncForm(
     label: state.label === "" ? null : state.label,
   } as const;
   try {
+    const { id } = subject;
+    if (id === null) {
+      const entry = { ...entryOfState(subject.entry, state), paused: state.isPaused };
+      const save = async () => (await createObject(objects, { ...common, entry })).id;
+      return await saveWithLink(context, visit, save);
+    }
+    const edit = (before: EntryOf["sync"]) => entryOfState(before, state);
+    const change = { ...common, id, edit, pausedByHand: state.isPaused };
+    const checked = await checkChange(objects, { ...change, expectedVersion: null });
+    const toConfirm = await resendToConfirm(visit.desk, checked, sent.text("confirmed"));
+    if (toConfirm !== null) {
+      const { columns } = await columnsOf(visit, subject);
+      return await answer(context, visit, { subject, columns, state, faults, toConfirm, status: 409 });
+    }
     return await saveWithLink(context, visit, async () => {
-      if (subject.id === null) {
-        const entry = { ...entryOfState(subject.entry, state), paused: state.isPaused };
-        return (await createObject(objects, { ...common, entry })).id;
-      }
-      const edit = (before: EntryOf["sync"]) => entryOfState(before, state);
-      const change = { ...common, id: subject.id, expectedVersion: null, edit, pausedByHand: state.isPaused };
-      await updateObject(objects, change);
-      return subject.id;
+      // What was agreed to holds for the sync as it was looked at.
+      await updateObject(objects, { ...change, expectedVersion: checked.before.version });
+      return id;
     });
   } catch (error) {
     const placeOf = placeOfFault(state, subject.entry.mappings);
@@ -215,17 +225,20 @@ function answer(
   {
     subject,
     status = 200,
+    notice = null,
+    toConfirm = null,
     ...shown
   }: {
     subject: Subject;
     columns: string[] | null;
     state: SyncState;
     faults: Map<string, string>;
-    notice: Notice | null;
-    status?: 200 | 400;
+    notice?: Notice | null;
+    toConfirm?: ToConfirm | null;
+    status?: 200 | 400 | 409;
   },
 ): Promise<Response> {
-  const view: SyncView = { ...subject.view, ...shown, workspace };
+  const view: SyncView = { ...subject.view, ...shown, notice, toConfirm, workspace };
   const content = syncContent(view);
   return pageAnswer(context, { title: view.title, content, isWide: true, status, framing: framingOf(link) });
 }

@@ -6,6 +6,7 @@ import { type Choice, faultHtml, optionsHtml } from "./formField.ts";
 import type { Html } from "./layout.ts";
 import { FACTS, type MappingRow } from "./mappingRows.ts";
 import { DAYS, FREQUENCIES, type SyncState } from "./syncForm.ts";
+import { resendHtml, type ToConfirm } from "./syncResend.ts";
 
 /** One showing of the page. */
 export interface SyncView {
@@ -23,6 +24,8 @@ export interface SyncView {
   state: SyncState;
   faults: ReadonlyMap<string, string>;
   notice: Notice | null;
+  /** What saving it makes the next run send again, when the person has yet to agree. */
+  toConfirm: ToConfirm | null;
 }
 
 const OPERATION_WORDS: Readonly<Record<Operation, string>> = {
@@ -36,11 +39,12 @@ const OPERATION_WORDS: Readonly<Record<Operation, string>> = {
 
 /** The page's content. */
 export function syncContent(view: SyncView): Html {
-  const { title, workspace, from, to, hidden, notice } = view;
+  const { title, workspace, from, to, notice, toConfirm } = view;
+  const hidden = { ...view.hidden, ...(toConfirm === null ? {} : { confirmed: toConfirm.digest }) };
   return html`<div class="card">
     <h1>${title}</h1>
     <p class="lead">In the workspace <strong>${workspace}</strong>.</p>
-    ${noticeHtml(notice)}
+    ${noticeHtml(notice)} ${resendHtml(toConfirm)}
     <dl class="facts">
       ${from === null ? "" : html`<dt>From</dt><dd>${from}</dd>`}
       ${to === null ? "" : html`<dt>To</dt><dd>${to}</dd>`}
@@ -50,7 +54,7 @@ export function syncContent(view: SyncView): Html {
       ${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
       ${generalHtml(view)} ${scheduleHtml(view)} ${mappingsHtml(view)}
       <div class="actions">
-        <button class="main" type="submit" name="action" value="save">Save</button>
+        <button class="main" type="submit" name="action" value="save">${toConfirm === null ? "Save" : "Save, and send again"}</button>
         <button class="quiet framed-only" type="button" data-cancel>Cancel</button>
       </div>
     </form>

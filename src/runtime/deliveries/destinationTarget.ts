@@ -43,11 +43,22 @@ export interface DestinationTargetOptions {
 
 /** A changed setting holds for attempts that start later than this, ms. */
 const MEMORY_MS = 500;
+/** A batch that was read longer ago is read again before it is sent: its run may have ended meanwhile, ms. */
+const FRESH_MS = 200;
 /** For a longer wait that the destination asked for, its deliveries wait where they cost nothing, ms. */
 const LONGEST_WAIT_HERE_MS = 1_000;
 
 /** Answers of 4xx that speak of the endpoint and not of a row: halves would be refused as well. Source: ours; 12.3. */
 const OF_THE_ENDPOINT: ReadonlySet<number> = new Set([401, 403, 404, 405, 410, 429]);
+
+type WholeBatch = BatchToSend & { body: Buffer };
+
+interface Sending {
+  pending: PendingData;
+  batch: WholeBatch;
+  attempt: number;
+  context?: AttemptContext | undefined;
+}
 
 /** The target that destinations are. */
 export function destinationTarget(options: DestinationTargetOptions): Target {
@@ -57,8 +68,7 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   const settler = new Settler(database, connection, { keepsRows: options.keepsRows });
   const limits = new RateLimits();
   const lockedOut = new LockedOut();
-  const slots = new RequestSlots();
-  const readSent = batchReader(database);
+  const slots = slotsWithBatches(database);
 
   /** How a rejected batch is cut in two; undefined when it is not. */
   async function cutOf(pending: PendingData, httpStatus: number | null): Promise<CutBody | undefined> {
@@ -72,15 +82,8 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
 
   async function request(
     destination: Destination,
-    {
-      pending,
-      attempt,
-      context,
-    }: { pending: PendingData; attempt: number; context?: AttemptContext | undefined },
+    { pending, batch, attempt, context }: Sending,
   ): Promise<AttemptOutcome> {
-    const batch = await readSent(pending);
-    // Without bytes the run has ended and given the batch up; nothing may be sent for it any more.
-    if (batch === null || batch.body === null) return { kind: "dropped", reason: "run_ended" };
     await waitForTurn(limits, destination);
     const stored = batch.request === null ? null : (JSON.parse(batch.request) as StoredRequest);
     context?.sending?.({
@@ -119,14 +122,16 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
       if (destination === null) return { kind: "dropped", reason: "target_deleted" };
       const { id, settings } = destination;
       const place = { id, atOnce: settings.parallel_requests, records: pending.records };
-      return slots.take(place, () => request(destination, { pending, attempt, context }));
+      return slots.take(place, pending, (batch) =>
+        request(destination, { pending, batch, attempt, context }),
+      );
     },
     async settle({ pending, outcome, httpStatus, statusMessage }) {
       const runId = pending.sync_run_id;
       const batch = batchOf(pending);
       const batchNo = typeof batch === "number" ? batch : await halfNumber(database.db, runId, batch);
       if (batchNo === null) return;
-      const batchSettled = { runId, batchNo, records: pending.records };
+      const batchSettled = { runId, batchNo, records: pending.records, syncId: pending.sync_id };
       if (outcome === "rejected" && lockedOut.isSo(pending.target_id, httpStatus)) {
         // It becomes the run's error, which stands in the log: no word of the answer may be in it (I11).
         const message = `HTTP ${httpStatus}`;
@@ -135,6 +140,32 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
       const cutBody = outcome === "rejected" ? await cutOf(pending, httpStatus) : undefined;
       return settler.settle({ ...batchSettled, outcome, statusMessage, cutBody });
     },
+  };
+}
+
+function isWhole(batch: BatchToSend): batch is WholeBatch {
+  return batch.body !== null;
+}
+
+/** Slots in which batches are sent. As many as are under way are read meanwhile, so that no request waits for Postgres. */
+function slotsWithBatches(database: OpenDatabase) {
+  const slots = new RequestSlots();
+  const ahead = new RequestSlots();
+  const read = batchReader(database);
+  type Place = Parameters<RequestSlots["take"]>[0];
+  return {
+    attempts: (id: number, atOnce: number) => slots.attempts(id, atOnce),
+    take: (place: Place, pending: PendingData, send: (batch: WholeBatch) => Promise<AttemptOutcome>) =>
+      ahead.take({ ...place, atOnce: 2 * place.atOnce }, async () => {
+        const early = await read(pending);
+        const readMs = performance.now();
+        return slots.take(place, async () => {
+          const batch = performance.now() - readMs > FRESH_MS ? await read(pending) : early;
+          // Without bytes the run has ended and given the batch up; nothing may be sent for it any more.
+          if (batch === null || !isWhole(batch)) return { kind: "dropped", reason: "run_ended" };
+          return send(batch);
+        });
+      }),
   };
 }
 

@@ -18,7 +18,7 @@ const MAX_GROUP = 64;
 /** Transactions at once: with large batches a destination that takes few requests would else wait for one after each. */
 const WRITERS = 3;
 /** Rows that have to wait before a transaction begins beside another: small batches are better written together. */
-const WORTH_ROWS = 500;
+const WORTH_ROWS = 2_000;
 /** Beside a transaction younger than this none begins, ms. */
 const YOUNG_MS = 10;
 

@@ -30,7 +30,7 @@ export interface Loading {
 const FEWEST = 64;
 /** And at most: what a destination that takes thousands a second settles while they go through the log. */
 const MOST = 512;
-/** Between the two, what was settled in so long, ms. */
+/** Between the two, what is settled in so long, ms; at most twice as many as before. */
 const AHEAD_MS = 250;
 /** Hints can be lost: then the outcomes are read after this time, ms. */
 const RECOUNT_MS = 1_000;
@@ -141,9 +141,10 @@ class Pace {
   settled(batches: number): void {
     this.#count += batches;
     const elapsedMs = performance.now() - this.#sinceMs;
-    if (elapsedMs < AHEAD_MS) return;
+    // Half a window is enough to go by: a small plan would be through before the time is.
+    if (elapsedMs < AHEAD_MS && this.#count < this.#window / 2) return;
     const wanted = Math.ceil((this.#count * AHEAD_MS) / elapsedMs);
-    this.#window = Math.min(MOST, Math.max(FEWEST, wanted));
+    this.#window = Math.min(MOST, 2 * this.#window, Math.max(FEWEST, wanted));
     this.#count = 0;
     this.#sinceMs = performance.now();
   }
