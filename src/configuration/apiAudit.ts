@@ -1,5 +1,9 @@
 /** Who wrote what through the management API and the pages behind links, and from where; never with what was sent. */
-import { type Kysely, type Selectable, sql } from "kysely";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { Kysely, Selectable } from "kysely";
+import type { Pool } from "pg";
+import copyStreams from "pg-copy-streams";
 import type { ApiAuditTable } from "../projections/apiTables.ts";
 import type { Database } from "../projections/database.ts";
 
@@ -9,21 +13,45 @@ export type AuditEntry = Omit<Selectable<ApiAuditTable>, "id">;
 /** An entry as it stands. */
 export type StoredAuditEntry = Selectable<ApiAuditTable>;
 
-/** Writes entries in one statement. */
-export async function insertAuditEntries(
-  db: Kysely<Database>,
-  entries: readonly AuditEntry[],
-): Promise<void> {
-  // As one parameter: their number is not bounded by how many parameters a statement can have.
-  await sql`
-    insert into egret.api_audit
-      (at, token_id, link_id, token_name, workspace_id, method, route, object_id, status, address, user_agent, request_id)
-    select at, token_id, link_id, token_name, workspace_id, method, route, object_id, status, address, user_agent, request_id
-    from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb) as entry (
-      at timestamptz, token_id bigint, link_id bigint, token_name text, workspace_id bigint, method text,
-      route text, object_id text, status integer, address text, user_agent text, request_id text)`.execute(
-    db,
-  );
+const COPY = `COPY egret.api_audit (at, token_id, link_id, token_name, workspace_id, method, route, object_id, status, address,
+  user_agent, request_id) FROM STDIN`;
+
+/** An entry as COPY reads it. Made when the entry is: thousands made together would hold up requests. */
+export type AuditLine = string;
+
+/** Writes entries, all or none. By COPY, since under load there are thousands a second: half of what an INSERT costs Postgres. */
+export async function writeAuditLines(pool: Pool, lines: readonly AuditLine[]): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await pipeline(Readable.from([lines.join("")]), client.query(copyStreams.from(COPY)));
+  } catch (error) {
+    // What state the connection is in nobody knows.
+    client.release(true);
+    throw error;
+  }
+  client.release();
+}
+
+const NULL = "\\N";
+const COPY_ESCAPES: Readonly<Record<string, string>> = {
+  "\\": "\\\\",
+  "\t": "\\t",
+  "\n": "\\n",
+  "\r": "\\r",
+};
+
+/** The line of an entry, its columns in the order in which COPY wants them. */
+export function auditLine(entry: AuditEntry): AuditLine {
+  const { token_id, link_id, workspace_id, method, route, object_id, status } = entry;
+  const by = `${token_id ?? NULL}\t${link_id ?? NULL}\t${copyText(entry.token_name)}\t${workspace_id ?? NULL}`;
+  const what = `${copyText(method)}\t${copyText(route)}\t${copyText(object_id)}\t${status}`;
+  const whence = `${copyText(entry.address)}\t${copyText(entry.user_agent)}\t${copyText(entry.request_id)}`;
+  return `${entry.at.toISOString()}\t${by}\t${what}\t${whence}\n`;
+}
+
+function copyText(value: string | null): string {
+  if (value === null) return NULL;
+  return value.replace(/[\\\t\n\r]/g, (character) => COPY_ESCAPES[character] ?? character);
 }
 
 /** Entries of a workspace in order of writing, and how many there are in all. */

@@ -106,7 +106,15 @@ async function knownCommands(
   tx: Transaction<Database>,
   triggers: readonly TriggerToAccept[],
 ): Promise<KnownCommands> {
-  const { rows } = await sql<KnownRow>`${knownRows(triggers)}`.execute(tx);
+  const { rows } = await sql<KnownRow>`
+    select asked.place, known.run_id, known.skipped_for
+    from unnest(${triggers.map((trigger) => trigger.workspaceId)}::bigint[],
+                ${triggers.map((trigger) => trigger.commandId)}::text[],
+                ${triggers.map((trigger) => trigger.forgetAfterMs ?? null)}::bigint[])
+         with ordinality as asked (workspace_id, command_id, forget_after, place)
+    join egret.accepted_commands known using (workspace_id, command_id)
+    where asked.forget_after is null
+       or known.accepted_at > now() - asked.forget_after * interval '1 millisecond'`.execute(tx);
   return new Map(
     rows.map(({ place, run_id, skipped_for }) => [
       commandKey(triggers[place - 1] as TriggerToAccept),
@@ -120,19 +128,6 @@ interface KnownRow {
   place: number;
   run_id: number;
   skipped_for: number | null;
-}
-
-/** The commands that were accepted before, by their place in the list. */
-function knownRows(triggers: readonly TriggerToAccept[]) {
-  return sql`
-    select asked.place, known.run_id, known.skipped_for
-    from unnest(${triggers.map((trigger) => trigger.workspaceId)}::bigint[],
-                ${triggers.map((trigger) => trigger.commandId)}::text[],
-                ${triggers.map((trigger) => trigger.forgetAfterMs ?? null)}::bigint[])
-         with ordinality as asked (workspace_id, command_id, forget_after, place)
-    join egret.accepted_commands known using (workspace_id, command_id)
-    where asked.forget_after is null
-       or known.accepted_at > now() - asked.forget_after * interval '1 millisecond'`;
 }
 
 function decideClaim(
@@ -224,28 +219,21 @@ async function claim(
     where sync_states.sync_id = claimed.sync_id`.execute(tx);
 }
 
-/** What is known of a trigger at a glance; null where accepting it would change something. */
-export async function glanceAtTriggers(
-  db: Kysely<Database>,
-  triggers: readonly TriggerToAccept[],
-): Promise<(TriggerAnswer | null)[]> {
-  const { rows } = await sql<Partial<KnownRow> & { place: number; active: number | null }>`
-    select asked.place, known.run_id, known.skipped_for, state.active_run_id as active
-    from unnest(${triggers.map(({ syncId }) => syncId)}::bigint[]) with ordinality as asked (sync_id, place)
-    left join egret.sync_states state using (sync_id)
-    left join (${knownRows(triggers)}) known using (place)`.execute(db);
-  const answers: (TriggerAnswer | null)[] = triggers.map(() => null);
-  for (const { place, run_id, skipped_for = null, active } of rows) {
-    const trigger = triggers[place - 1] as TriggerToAccept;
-    if (typeof run_id === "number") answers[place - 1] = answerOf(run_id, skipped_for, true);
-    else if (active !== null && trigger.isPaused !== true) answers[place - 1] = busyAnswer(trigger, active);
-  }
-  return answers;
+/** What a look without a lock shows of a trigger: the run that has its sync, and what became of its command before. */
+export interface Glimpse {
+  active: number | null;
+  known: { runId: number; skippedFor: number | null } | null;
 }
 
-function busyAnswer({ onBusy = "refuse" }: TriggerToAccept, runId: number): TriggerAnswer | null {
-  if (onBusy === "refuse") return { kind: "busy", runId };
-  return onBusy === "drop" ? { kind: "dropped", runId } : null;
+/** The answer to a trigger that changes nothing, as most of a busy sync do; null where it has to be accepted. */
+export function answerAtAGlance(
+  { onBusy = "refuse", isPaused }: Pick<TriggerToAccept, "onBusy" | "isPaused">,
+  { active, known }: Glimpse,
+): TriggerAnswer | null {
+  if (known !== null) return answerOf(known.runId, known.skippedFor, true);
+  if (active === null || isPaused === true) return null;
+  if (onBusy === "refuse") return { kind: "busy", runId: active };
+  return onBusy === "drop" ? { kind: "dropped", runId: active } : null;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Serves a Hono app on a port, and closes without cutting off answers under way. */
 import type { Server } from "node:http";
-import { serve } from "@hono/node-server";
+import { type HttpBindings, serve } from "@hono/node-server";
 import type { Hono } from "hono";
 import { Unavailable } from "../domain/errors.ts";
 
@@ -12,7 +12,7 @@ export interface HttpServer {
 }
 
 /** What answers requests: a Hono app fits. */
-export type Served = Pick<Hono, "fetch">;
+export type Served = Pick<Hono<{ Bindings: HttpBindings }>, "fetch">;
 
 /** @throws Unavailable when the port is taken or not allowed. */
 export function serveHttp(app: Served, { host, port }: { host: string; port: number }): Promise<HttpServer> {

@@ -1,5 +1,5 @@
 /** Read model of runs: one row per execution of a sync. */
-import type { Kysely, Selectable } from "kysely";
+import { type Kysely, type Selectable, sql } from "kysely";
 import { currentStep } from "../domain/currentStep.ts";
 import type { AnyEvent, EgretEvent, StoredEvent } from "../domain/event.ts";
 import type { Database } from "./database.ts";
@@ -237,4 +237,12 @@ export async function pageOfRuns(
 export async function getRun(db: Kysely<Database>, id: number): Promise<Run | null> {
   const run = await db.selectFrom("egret_read.runs").selectAll().where("id", "=", id).executeTakeFirst();
   return run ?? null;
+}
+
+/** The runs of these ids, in the same order; null where no such run is known (yet). */
+export async function getRuns(db: Kysely<Database>, ids: readonly number[]): Promise<(Run | null)[]> {
+  const wanted = sql<number>`any(${[...new Set(ids)]}::bigint[])`;
+  const rows = await db.selectFrom("egret_read.runs").selectAll().where("id", "=", wanted).execute();
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => byId.get(id) ?? null);
 }

@@ -8,7 +8,7 @@ interface Waiting<A, R> {
 
 /** So many asks at most are done by one call. */
 const MAX_BATCH = 256;
-/** So many calls at once unless given: a slow one does not hold up all that comes after it. */
+/** So many calls at once: a slow one does not hold up all that comes after it. */
 const LANES = 2;
 
 /**
@@ -17,25 +17,19 @@ const LANES = 2;
  */
 export class Together<A, R> {
   readonly #perform: (asks: readonly A[]) => Promise<readonly R[]>;
-  readonly #lanes: number;
   #waiting: Waiting<A, R>[] = [];
   #underWay = 0;
   #isPlanned = false;
 
-  /** With one lane for calls that are always quick, more is asked by each. */
-  constructor(
-    perform: (asks: readonly A[]) => Promise<readonly R[]>,
-    { lanes = LANES }: { lanes?: number } = {},
-  ) {
+  constructor(perform: (asks: readonly A[]) => Promise<readonly R[]>) {
     this.#perform = perform;
-    this.#lanes = lanes;
   }
 
   /** The answer to one ask. */
   ask(ask: A): Promise<R> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ask, resolve, reject });
-      if (this.#isPlanned || this.#underWay >= this.#lanes) return;
+      if (this.#isPlanned || this.#underWay >= LANES) return;
       this.#isPlanned = true;
       setImmediate(() => {
         this.#isPlanned = false;
@@ -45,7 +39,7 @@ export class Together<A, R> {
   }
 
   #begin(): void {
-    while (this.#waiting.length > 0 && this.#underWay < this.#lanes) void this.#next();
+    while (this.#waiting.length > 0 && this.#underWay < LANES) void this.#next();
   }
 
   async #next(): Promise<void> {

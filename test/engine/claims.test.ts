@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { acceptTrigger, acceptTriggers, glanceAtTriggers, releaseSync } from "../../src/engine/claims.ts";
+import { acceptTrigger, acceptTriggers, answerAtAGlance, releaseSync } from "../../src/engine/claims.ts";
 import { type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
 import { testDatabase } from "../support/namespace.ts";
 
@@ -103,23 +103,31 @@ describe("claims", () => {
         { kind: "dropped", runId: second },
         { kind: "paused" },
       ]);
-      expect(
-        await glanceAtTriggers(database.db, [
-          of(31, "m1"),
-          of(31, "n1"),
-          of(30, "m4"),
-          of(32, "n2"),
-          of(30, "n3", "wait"),
-        ]),
-      ).toEqual([
-        { kind: "accepted", runId: first, duplicate: true },
-        { kind: "busy", runId: first },
-        { kind: "skipped", runId: skipped, runningRunId: second, duplicate: true },
-        null,
-        null,
-      ]);
       await releaseSync(database.db, 30, second ?? 0);
       expect(await acceptTrigger(database.db, of(30, "m10"))).toEqual({ kind: "busy", runId: waiting });
+    });
+
+    test("knows at a glance what changes nothing", () => {
+      const known = { runId: 7, skippedFor: null };
+      expect(answerAtAGlance({}, { active: 8, known })).toEqual({
+        kind: "accepted",
+        runId: 7,
+        duplicate: true,
+      });
+      expect(answerAtAGlance({}, { active: null, known: { runId: 7, skippedFor: 6 } })).toEqual({
+        kind: "skipped",
+        runId: 7,
+        runningRunId: 6,
+        duplicate: true,
+      });
+      const busy = { active: 8, known: null };
+      expect(answerAtAGlance({}, busy)).toEqual({ kind: "busy", runId: 8 });
+      expect(answerAtAGlance({ onBusy: "drop" }, busy)).toEqual({ kind: "dropped", runId: 8 });
+      for (const onBusy of ["skip", "wait", "wait_alone"] as const) {
+        expect(answerAtAGlance({ onBusy }, busy)).toBeNull();
+      }
+      expect(answerAtAGlance({ isPaused: true }, busy)).toBeNull();
+      expect(answerAtAGlance({}, { active: null, known: null })).toBeNull();
     });
 
     test("takes a command for a new one once it may be forgotten", async () => {

@@ -59,7 +59,7 @@ async function longAnswer(lastCallMs: number) {
     });
     return context.body(body);
   });
-  const server = await serveHttp(app as unknown as Hono, { host: "127.0.0.1", port: 0 });
+  const server = await serveHttp(app, { host: "127.0.0.1", port: 0 });
   return { open, server, isCanceled: () => isCanceled };
 }
 

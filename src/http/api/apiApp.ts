@@ -1,7 +1,7 @@
 /** The management API under /api/v1: who asks is found out first, then the rooms of routes answer. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { Hono } from "hono";
-import { type AuditEntry, insertAuditEntries } from "../../configuration/apiAudit.ts";
+import { type AuditEntry, type AuditLine, auditLine, writeAuditLines } from "../../configuration/apiAudit.ts";
 import { findApiTokens, noteTokensUsed } from "../../configuration/apiTokens.ts";
 import { beginKeyed, forgetKeyed, keepAnswer } from "../../configuration/idempotency.ts";
 import type { ApiDesk } from "./apiDesk.ts";
@@ -41,6 +41,7 @@ import { webhookActionRoutes } from "./routes/webhookActions.ts";
 import { webhookRoutes } from "./routes/webhooks.ts";
 import { workspaceRoutes } from "./routes/workspaces.ts";
 import { routeTable } from "./routeTable.ts";
+import { steps } from "./step.ts";
 import { TokenUses } from "./tokenUses.ts";
 import { TokenVerifier } from "./tokenVerifier.ts";
 
@@ -98,10 +99,10 @@ interface OwnDesk {
 
 /** The whole API; `desk` is what its routes work with. */
 export function apiApp(desk: ApiDesk): RunningApi {
-  const { db, box, logger, now } = desk;
+  const { database, db, box, logger, now } = desk;
   const verifier = new TokenVerifier({ find: (hashes) => findApiTokens(db, hashes), now });
-  const write = (entries: readonly AuditEntry[]) => insertAuditEntries(db, entries);
-  const entries = new GatheredWrites<AuditEntry>({ name: "api.audit", write, logger });
+  const write = (lines: readonly AuditLine[]) => writeAuditLines(database.pool, lines);
+  const entries = new GatheredWrites<AuditLine>({ name: "api.audit", write, logger });
   const uses = new TokenUses({ note: (seen) => noteTokensUsed(db, seen), now, logger });
   const limit = apiRateLimit(desk.requestsPerSecond, now);
   const routes = apiRoutes(desk, {
@@ -114,31 +115,26 @@ export function apiApp(desk: ApiDesk): RunningApi {
   const app = new Hono<ApiEnv>({ strict: false });
   app.onError(onApiError(desk));
   app.notFound((context) => errorAnswer(context, 404, "Not found"));
-  app.use(requestId());
+  app.use(`${API_BASE}/openapi.json`, steps([requestId]));
   app.route(API_BASE, openApiRoute(document));
   // A token comes before anything is read: who has none learns nothing and costs little.
-  app.use(
-    authenticate({
-      verify: (token) => verifier.verify(token),
-      used: (tokenId) => uses.add(tokenId),
-      refused: (address) => limit.refused(address),
-    }),
-  );
-  app.use(limit.perToken);
-  app.use(audit({ add: (entry) => entries.add(entry), now }));
-  app.use(authorize(table, API_BASE));
-  app.use(requestBody());
-  app.use(
-    idempotency({
-      begin: (wanted) => beginKeyed(db, box, wanted),
-      keep: (wanted, answer) => keepAnswer(db, box, { wanted, answer }),
-      forget: (wanted) => forgetKeyed(db, wanted),
-    }),
-  );
+  const known = authenticate({
+    verify: (token) => verifier.verify(token),
+    used: (tokenId) => uses.add(tokenId),
+    refused: (address) => limit.refused(address),
+  });
+  const audited = audit({ add: (entry) => entries.add(auditLine(entry)), now });
+  const once = idempotency({
+    begin: (wanted) => beginKeyed(db, box, wanted),
+    keep: (wanted, answer) => keepAnswer(db, box, { wanted, answer }),
+    forget: (wanted) => forgetKeyed(db, wanted),
+  });
+  app.use(steps([requestId, known, limit.perToken], audited));
+  app.use(steps([authorize(table, API_BASE), requestBody], once));
   app.route(API_BASE, routes);
   const close = async () => {
     await entries.flush();
     await uses.flush();
   };
-  return { fetch: app.fetch, document, audit: (entry) => entries.add(entry), close };
+  return { fetch: app.fetch, document, audit: (entry) => entries.add(auditLine(entry)), close };
 }

@@ -1,4 +1,5 @@
 /** Who asks, as the routes of the management API see it. */
+import type { HttpBindings } from "@hono/node-server";
 import type { Scope } from "../../security/apiToken.ts";
 
 export type { Scope };
@@ -8,7 +9,7 @@ export type Caller = {
   tokenId: number;
   /** Name of the token: what the audit and the log's events call this caller. */
   name: string;
-  scopes: ReadonlySet<Scope>;
+  scopes: readonly Scope[];
   /** Where the request came from: address of its connection. */
   address: string;
 } & ({ kind: "workspace"; workspaceId: number } | { kind: "personal" });
@@ -17,12 +18,21 @@ export type Caller = {
 export interface FoundRoute {
   /** As the document writes it, such as `/syncs/{id}`. */
   path: string;
+  /** Where its parameters stand among the parts of a path, from the end: -2 for that one. */
+  places: readonly number[];
   scope: Scope;
   token: "workspace" | "personal";
 }
 
-/** Variables that the middleware leaves for the routes. */
+/** The body of a request; none is read as `{}`. */
+export interface RequestBody {
+  text: string;
+  value: object;
+}
+
+/** What the server gives to each request, and the variables that the middleware leaves for the routes. */
 export interface ApiEnv {
+  Bindings: HttpBindings;
   Variables: {
     caller: Caller;
     /** Of the caller's workspace key; routes of personal tokens do not read it. */
@@ -31,6 +41,8 @@ export interface ApiEnv {
     requestId: string;
     /** What the document says of the route; null where there is none. */
     route: FoundRoute | null;
+    /** Of requests by a method that has one. */
+    body: RequestBody;
   };
 }
 

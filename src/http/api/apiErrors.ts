@@ -1,7 +1,6 @@
 /** The one error body that every client reads (api-clients.md 2), and what each of our errors becomes in it. */
 import { z } from "@hono/zod-openapi";
 import type { Context, ErrorHandler } from "hono";
-import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import {
   AppError,
@@ -91,8 +90,6 @@ export function onApiError({ logger }: Pick<ApiDesk, "logger">): ErrorHandler<Ap
         "What this belongs to was deleted at the same moment: look at it again.",
       );
     }
-    // The library's own refusals of a body; ours come before, so this is for routes with other media types.
-    if (error instanceof HTTPException) return errorAnswer(context, error.status, error.message);
     if (error instanceof Unavailable) {
       context.header("Retry-After", "5");
       return errorAnswer(context, 503, error.message);

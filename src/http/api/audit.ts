@@ -4,7 +4,8 @@
  */
 import type { Context, MiddlewareHandler } from "hono";
 import type { AuditEntry } from "../../configuration/apiAudit.ts";
-import type { ApiEnv } from "./apiEnv.ts";
+import { type Headed, headerOf } from "../requestHead.ts";
+import type { ApiEnv, FoundRoute } from "./apiEnv.ts";
 
 /** Longer ones are cut. */
 const MAX_AGENT_CHARS = 200;
@@ -34,7 +35,7 @@ export function audit({
       workspace_id: caller.kind === "workspace" ? caller.workspaceId : null,
       method: context.req.method,
       route: route.path,
-      object_id: objectIn(route.path, context) ?? (await createdObject(context)),
+      object_id: objectIn(route, context) ?? (await createdObject(context)),
       status: context.res.status,
       address: caller.address,
       user_agent: userAgentOf(context),
@@ -45,21 +46,21 @@ export function audit({
 }
 
 /** What sent a request, as it says itself, shortened; null when it says nothing. */
-export function userAgentOf({ req }: Context): string | null {
+export function userAgentOf(context: Headed): string | null {
   // Headers may hold any byte.
   // oxlint-disable-next-line no-control-regex -- those are what goes
-  const text = req.header("User-Agent")?.replace(/[\u0000-\u001f\u007f]/g, " ");
+  const text = headerOf(context, "user-agent")?.replace(/[\u0000-\u001f\u007f]/g, " ");
   return text?.slice(0, MAX_AGENT_CHARS) ?? null;
 }
 
 /** What stands in the path for its parameters, with slashes between; null for a path without any. */
-function objectIn(route: string, { req }: Context): string | null {
-  const given = req.path.split("/").slice(-route.split("/").length + 1);
-  const values = route
-    .split("/")
-    .slice(1)
-    .flatMap((part, at) => (part.startsWith("{") ? [given[at] ?? ""] : []));
-  return values.length === 0 ? null : values.join("/").slice(0, MAX_OBJECT_CHARS);
+function objectIn({ places }: FoundRoute, { req }: Context): string | null {
+  if (places.length === 0) return null;
+  const given = req.path.split("/");
+  return places
+    .map((place) => given.at(place) ?? "")
+    .join("/")
+    .slice(0, MAX_OBJECT_CHARS);
 }
 
 /** The id of what was made, which only the answer names. */

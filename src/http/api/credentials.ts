@@ -1,9 +1,11 @@
 /** Who asks: reads the credentials of a request, and holds its route's right against them. */
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import type { ApiToken } from "../../configuration/apiTokens.ts";
+import { addressOf } from "../requestHead.ts";
 import type { ApiEnv, Caller } from "./apiEnv.ts";
 import { ApiRefusal, errorAnswer } from "./apiErrors.ts";
 import type { RouteTable } from "./routeTable.ts";
+import type { Step } from "./step.ts";
 
 /** What the check asks of the rest of Egret. */
 export interface CredentialsDesk {
@@ -20,12 +22,9 @@ const MAX_HEADER_CHARS = 512;
 const BASIC_USER = "bearer";
 
 /** Lets through whom a good token names, and leaves them as `caller`; everybody else gets the same 401. */
-export function authenticate({ verify, used, refused }: CredentialsDesk): MiddlewareHandler<ApiEnv> {
-  return async (context, next) => {
+export function authenticate({ verify, used, refused }: CredentialsDesk): Step {
+  const admit = (context: Context<ApiEnv>, token: ApiToken | null): Response | undefined => {
     const address = addressOf(context);
-    const text = tokenIn(context.req.raw.headers.get("Authorization"));
-    const found = text === null ? null : verify(text);
-    const token = found instanceof Promise ? await found : found;
     if (token === null) {
       const waitS = refused(address);
       if (waitS > 0) throw tooMany(waitS);
@@ -35,8 +34,12 @@ export function authenticate({ verify, used, refused }: CredentialsDesk): Middle
     used(token.id);
     context.set("caller", callerOf(token, address));
     if (token.workspaceId !== null) context.set("workspaceId", token.workspaceId);
-    await next();
     return undefined;
+  };
+  return (context) => {
+    const text = tokenIn(context.req.raw.headers.get("Authorization"));
+    const found = text === null ? null : verify(text);
+    return found instanceof Promise ? found.then((token) => admit(context, token)) : admit(context, found);
   };
 }
 
@@ -48,15 +51,9 @@ export function tooMany(waitS: number): ApiRefusal {
 }
 
 function callerOf({ id, name, scopes, kind, workspaceId }: ApiToken, address: string): Caller {
-  const common = { tokenId: id, name, scopes: new Set(scopes), address };
+  const common = { tokenId: id, name, scopes, address };
   if (kind === "workspace" && workspaceId !== null) return { ...common, kind, workspaceId };
   return { ...common, kind: "personal" };
-}
-
-/** Address of the connection, `unknown` where there is none. A proxy's word for another one is not taken: anybody can send it. */
-export function addressOf(context: Context): string {
-  const { incoming } = (context.env ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } };
-  return incoming?.socket?.remoteAddress ?? "unknown";
 }
 
 /** The token of an Authorization header: Bearer, or Basic with the user `bearer`; null when there is none. */
@@ -83,8 +80,8 @@ const ALLOWED_KIND = {
 };
 
 /** Finds the route, and refuses what is none (404, 405) and what the caller has no right to (403). */
-export function authorize(table: RouteTable, base: string): MiddlewareHandler<ApiEnv> {
-  return async (context, next) => {
+export function authorize(table: RouteTable, base: string): Step {
+  return (context) => {
     const { method, path } = context.req;
     const bare = path.slice(base.length).replace(/\/$/, "");
     const found = table.find(method, bare === "" ? "/" : bare);
@@ -99,11 +96,10 @@ export function authorize(table: RouteTable, base: string): MiddlewareHandler<Ap
     const caller = context.get("caller");
     context.set("route", found.route);
     if (caller.kind !== token) throw new ApiRefusal(403, ALLOWED_KIND[token]);
-    if (!caller.scopes.has(scope)) {
-      const has = [...caller.scopes].join(", ");
+    if (!caller.scopes.includes(scope)) {
+      const has = caller.scopes.join(", ");
       throw new ApiRefusal(403, `This needs the scope ${scope}; this token has ${has}.`);
     }
-    await next();
     return undefined;
   };
 }

@@ -1,10 +1,11 @@
 /** How the management API describes a route: once, for the document, the checks of its input and the rights it asks for. */
 import { createRoute, OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
+import type { Handler } from "hono";
 import type { z as zod } from "zod";
 import type { ApiEnv, Scope } from "./apiEnv.ts";
-import { errorAnswer, errorSchema } from "./apiErrors.ts";
-import { inputProblems } from "./inputProblems.ts";
+import { errorSchema } from "./apiErrors.ts";
 import { operationIdOf } from "./operationId.ts";
+import { inputCheck } from "./requestInput.ts";
 
 /** Digits only, below 2^53; anything else is an object that does not exist. */
 export const idParam = z
@@ -95,21 +96,22 @@ const MEANINGS: Readonly<Record<number, string>> = {
   503: "a service behind the API does not answer",
 };
 
-/** A room of routes; faults in their input become the one error body. */
+/**
+ * A room of routes. They are described as the library has it and checked by our own `inputCheck`: the library makes up to
+ * four middlewares of each route, and reads the body once more.
+ */
 export function rooms(): OpenAPIHono<ApiEnv> {
-  return new OpenAPIHono<ApiEnv>({
-    strict: false,
-    defaultHook: (result, context) => {
-      if (result.success) return undefined;
-      if (result.target === "param") return errorAnswer(context, 404, "Not found");
-      const problems = inputProblems(result.error.issues);
-      const [first] = problems;
-      const message = first === undefined ? "The request is not valid." : sentence(first);
-      return errorAnswer(context, 400, message, problems);
-    },
-  });
-}
-
-function sentence({ field, message }: { field: string; message: string }): string {
-  return field === "" ? message : `${field}: ${message}`;
+  const room = new OpenAPIHono<ApiEnv>({ strict: false });
+  const openapi = (route: ReturnType<typeof createRoute>, handler: Handler<ApiEnv>) => {
+    room.openAPIRegistry.registerPath(route);
+    const check = inputCheck(route);
+    room.on(
+      route.method,
+      route.getRoutingPath(),
+      (context, next) => check(context) ?? handler(context, next),
+    );
+    return room;
+  };
+  room.openapi = openapi as typeof room.openapi;
+  return room;
 }

@@ -6,6 +6,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { KeptAnswer, KeyedRequest, KeyState } from "../../configuration/idempotency.ts";
+import { headerOf } from "../requestHead.ts";
 import type { ApiEnv } from "./apiEnv.ts";
 import { ApiRefusal } from "./apiErrors.ts";
 
@@ -25,7 +26,7 @@ const NOT_KEPT = new Set([401, 403, 409, 425, 429]);
 /** After the body was read. */
 export function idempotency(desk: IdempotencyDesk): MiddlewareHandler<ApiEnv> {
   return async (context, next) => {
-    const key = context.req.method === "POST" ? context.req.raw.headers.get("Idempotency-Key") : null;
+    const key = context.req.method === "POST" ? headerOf(context, "idempotency-key") : null;
     if (key === null) return next();
     if (!KEY_FORM.test(key)) {
       throw new ApiRefusal(400, "Idempotency-Key is not usable: send 1 to 255 printable ASCII characters.");
@@ -33,7 +34,7 @@ export function idempotency(desk: IdempotencyDesk): MiddlewareHandler<ApiEnv> {
     const wanted = {
       tokenId: context.get("caller").tokenId,
       key,
-      request: `${context.req.method} ${targetOf(context)}\n${await context.req.text()}`,
+      request: `${context.req.method} ${targetOf(context)}\n${context.get("body").text}`,
     };
     const state = await desk.begin(wanted);
     if (state === "other_request") {

@@ -3,10 +3,9 @@
  * own, so several of them take as many times more. Nobody is locked out: a good token is never held to what others send
  * from the same address, and every bucket fills again by itself.
  */
-import type { MiddlewareHandler } from "hono";
 import { RateBuckets } from "../rateBuckets.ts";
-import type { ApiEnv } from "./apiEnv.ts";
 import { tooMany } from "./credentials.ts";
+import type { Step } from "./step.ts";
 
 /** Requests of one token per second unless the settings say otherwise. Source: ours (behaviour.md 10.1). */
 export const DEFAULT_API_RATE = 20;
@@ -18,23 +17,23 @@ const WITHOUT_TOKEN = { burst: 50, perSecond: 5 };
 /** The limits of a process. */
 export interface ApiRateLimit {
   /** Holds callers to their rate; after authentication. */
-  perToken: MiddlewareHandler<ApiEnv>;
+  perToken: Step;
   /** Takes a place for a request without a good token; 0, or after how many seconds there is one. */
   refused(address: string): number;
 }
 
 /** `perSecond` 0 switches all of it off. */
 export function apiRateLimit(perSecond: number, now: () => Date): ApiRateLimit {
-  if (perSecond === 0) return { perToken: (_context, next) => next(), refused: () => 0 };
+  if (perSecond === 0) return { perToken: () => undefined, refused: () => 0 };
   const nowMs = () => now().getTime();
   const tokens = new RateBuckets<number>({ burst: perSecond * BURST_S, perSecond }, nowMs);
   const addresses = new RateBuckets<string>(WITHOUT_TOKEN, nowMs);
   return {
     refused: (address) => addresses.take(address),
-    perToken: async (context, next) => {
+    perToken: (context) => {
       const waitS = tokens.take(context.get("caller").tokenId);
       if (waitS > 0) throw tooMany(waitS);
-      await next();
+      return undefined;
     },
   };
 }

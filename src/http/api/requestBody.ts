@@ -2,10 +2,12 @@
  * Brings the body of a request into the one form that the routes check: JSON, within limits. Clients in the wild send a
  * JSON content type without a body, with parameters, or neither (api-clients.md 4).
  */
-import type { Context, MiddlewareHandler } from "hono";
-import type { ApiEnv } from "./apiEnv.ts";
+import type { Context } from "hono";
+import { type Headed, headerOf } from "../requestHead.ts";
+import type { RequestBody } from "./apiEnv.ts";
 import { ApiRefusal } from "./apiErrors.ts";
 import { jsonFault } from "./jsonFault.ts";
+import type { Step } from "./step.ts";
 
 /** Larger than any object of ours. Source: ours. */
 export const MAX_BODY_BYTES = 1_048_576;
@@ -18,38 +20,27 @@ const JSON_TYPE = /^application\/(?:[a-z0-9.-]+\+)?json\s*(?:;|$)/i;
 /** Methods whose bodies mean something. */
 const WITH_BODY = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
+const NO_BODY: RequestBody = { text: "{}", value: {} };
+
 /**
  * Reads the body once, refuses what is no JSON, too large or too deep, and leaves it for the routes; no body is read as
- * `{}`. @throws ApiRefusal 400, 413 or 415.
+ * `{}`, whatever type it has. @throws ApiRefusal 400, 413 or 415.
  */
-export function requestBody(): MiddlewareHandler<ApiEnv> {
-  return async (context, next) => {
-    refuseUnstorable(context);
-    if (WITH_BODY.has(context.req.method)) {
-      refuseEncoded(context);
-      const text = await readText(context);
-      const type = context.req.raw.headers.get("Content-Type");
-      if (text === "") {
-        // Whatever type it has: nothing is nothing.
-        leave(context, "{}", type);
-      } else {
-        refuseOtherTypes(type);
-        refuseUnusable(text);
-        leave(context, text, type);
-      }
-    }
-    await next();
-  };
-}
-
-/** Hono reads a body once and keeps it: what stands there is what all readers get. */
-function leave(context: Context, text: string, type: string | null): void {
-  // What is kept is the promise, whatever the type says.
-  (context.req.bodyCache as { text?: unknown }).text = Promise.resolve(text);
-  if (type !== JSON_MEDIA_TYPE) context.req.raw.headers.set("Content-Type", JSON_MEDIA_TYPE);
-}
-
-const JSON_MEDIA_TYPE = "application/json";
+export const requestBody: Step = (context) => {
+  refuseUnstorable(context);
+  if (!WITH_BODY.has(context.req.method)) return undefined;
+  refuseEncoded(context);
+  context.set("body", NO_BODY);
+  const length = headerOf(context, "content-length");
+  const isChunked = headerOf(context, "transfer-encoding") !== null;
+  if (!isChunked && (length === null || length === "0")) return undefined;
+  return readText(context, isChunked ? null : Number(length)).then((text) => {
+    if (text === "") return undefined;
+    refuseOtherTypes(headerOf(context, "content-type"));
+    context.set("body", { text, value: usableValue(text) });
+    return undefined;
+  });
+};
 
 function refuseOtherTypes(type: string | null): void {
   if (type !== null && JSON_TYPE.test(type)) return;
@@ -58,8 +49,8 @@ function refuseOtherTypes(type: string | null): void {
 }
 
 /** What unpacks to more than the limit would have to be unpacked to be known. */
-function refuseEncoded({ req }: Context): void {
-  const coding = req.raw.headers.get("Content-Encoding")?.trim().toLowerCase();
+function refuseEncoded(context: Headed): void {
+  const coding = headerOf(context, "content-encoding")?.trim().toLowerCase();
   if (coding === undefined || coding === "" || coding === "identity") return;
   throw new ApiRefusal(415, `Send the body as it is; this was sent as ${coding.slice(0, 100)}.`, {
     headers: { "Accept-Encoding": "identity" },
@@ -72,15 +63,11 @@ const tooLarge = (): ApiRefusal =>
     headers: { Connection: "close" },
   });
 
-async function readText(context: Context): Promise<string> {
-  const { raw } = context.req;
-  const length = raw.headers.get("Content-Length");
-  const isChunked = raw.headers.get("Transfer-Encoding") !== null;
-  if (!isChunked && (length === null || length === "0")) return "";
-  if (length !== null && Number(length) > MAX_BODY_BYTES) throw tooLarge();
+/** `length` in bytes, null where it is not known beforehand. */
+async function readText({ req: { raw } }: Context, length: number | null): Promise<string> {
+  if (length !== null && length > MAX_BODY_BYTES) throw tooLarge();
   // With a length the parser of HTTP holds the sender to it.
-  const bytes =
-    isChunked || length === null ? await readBounded(raw) : new Uint8Array(await raw.arrayBuffer());
+  const bytes = length === null ? await readBounded(raw) : new Uint8Array(await raw.arrayBuffer());
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -100,7 +87,7 @@ async function readBounded(raw: Request): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-function refuseUnusable(text: string): void {
+function usableValue(text: string): object {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -116,6 +103,7 @@ function refuseUnusable(text: string): void {
   if (depthOf(value) > MAX_DEPTH) {
     throw new ApiRefusal(400, `The body is nested deeper than ${MAX_DEPTH} levels, which is the most.`);
   }
+  return value;
 }
 
 /** Levels of objects and lists, at most one more than is allowed. @throws ApiRefusal for text that Postgres cannot hold. */

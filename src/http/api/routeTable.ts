@@ -28,7 +28,11 @@ export function routeTable(api: OpenAPIHono<ApiEnv>): RouteTable {
   for (const definition of api.openAPIRegistry.definitions) {
     if (definition.type !== "route") continue;
     const { method, path, ...rest } = definition.route as { method: string; path: string };
-    router.add(method.toUpperCase(), path.replaceAll(/\/{(.+?)}/g, "/:$1"), { path, ...rightOf(path, rest) });
+    router.add(method.toUpperCase(), path.replaceAll(/\/{(.+?)}/g, "/:$1"), {
+      path,
+      places: placesIn(path),
+      ...rightOf(path, rest),
+    });
     methods.add(method.toUpperCase());
   }
   const match = (method: string, path: string): FoundRoute | undefined =>
@@ -41,6 +45,11 @@ export function routeTable(api: OpenAPIHono<ApiEnv>): RouteTable {
       return { methods: known.includes("GET") ? [...known, "HEAD"] : known };
     },
   };
+}
+
+function placesIn(path: string): number[] {
+  const parts = path.split("/");
+  return parts.flatMap((part, index) => (part.startsWith("{") ? [index - parts.length] : []));
 }
 
 function rightOf(path: string, route: object): Pick<FoundRoute, "scope" | "token"> {

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import type { AuditEntry } from "../../configuration/apiAudit.ts";
 import type { Link } from "../../configuration/links.ts";
 import { userAgentOf } from "../api/audit.ts";
-import { addressOf } from "../api/credentials.ts";
+import { addressOf } from "../requestHead.ts";
 import { LINK_BASE } from "./linkAddress.ts";
 import { actorOf } from "./linkVisit.ts";
 import type { PageEnv } from "./pageEnv.ts";

@@ -41,7 +41,10 @@ export function pagesApp(desk: ApiDesk, audit: (entry: AuditEntry) => void): Hon
       "Try again in a moment; what you entered was not saved.",
     );
   });
-  app.use(path, requestId());
+  app.use(path, (context, next) => {
+    requestId(context);
+    return next();
+  });
   app.get(path, async (context) => {
     const link = await linkOf(context, desk);
     if (link === null) return unknownLink(context);

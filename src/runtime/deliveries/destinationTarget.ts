@@ -171,9 +171,7 @@ function slotsWithBatches(database: OpenDatabase) {
 
 /** Reads the batch of a delivery: small ones together, since each read of one costs more than what it reads. */
 function batchReader({ pool }: OpenDatabase): (pending: PendingData) => Promise<BatchToSend | null> {
-  const reads = new Together<BatchAsked, BatchToSend | null>((asked) => readBatches(pool, asked), {
-    lanes: 1,
-  });
+  const reads = new Together<BatchAsked, BatchToSend | null>((asked) => readBatches(pool, asked));
   return (pending) => {
     const asked = { runId: pending.sync_run_id, batch: batchOf(pending) };
     return pending.records <= SMALL_RECORDS ? reads.ask(asked) : readBatch(pool, asked.runId, asked.batch);

@@ -5,7 +5,8 @@ import type { RunAggregate, TrialAggregate } from "../../domain/aggregate.ts";
 import type { LogConnection } from "../../log/connection.ts";
 import type { EventLog } from "../../log/eventLog.ts";
 import type { Database } from "../../projections/database.ts";
-import { foldRun, getRun, isRunEvent, type Run } from "../../projections/runs.ts";
+import { foldRun, getRuns, isRunEvent, type Run } from "../../projections/runs.ts";
+import { Together } from "../together.ts";
 import { findRunById } from "./findRun.ts";
 
 /** What reading works with. */
@@ -20,19 +21,27 @@ const ENDED: ReadonlySet<Run["status"]> = new Set(["completed", "failed", "skipp
 const PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 25;
 
-/**
- * A run of a workspace, dry and test runs included; null when it has none of that id. What was written before the call
- * is in it, whether a projector has come to it or not.
- */
-export async function readRun(
-  parts: RunReaderParts,
-  wanted: { workspaceId: number; runId: number },
-): Promise<Run | null> {
-  const run = await getRun(parts.db, wanted.runId);
-  if (run !== null && run.workspace_id !== wanted.workspaceId) return null;
-  if (run !== null && ENDED.has(run.status)) return run;
-  const aggregate = run === null ? await findRun(parts, wanted) : aggregateOf(run);
-  return aggregate === null ? null : asTheLogHasIt(parts.log, aggregate, run);
+/** Reads for one process, what is asked at about the same time by one query. */
+export class RunReader {
+  readonly #parts: RunReaderParts;
+  readonly #rows: Together<number, Run | null>;
+
+  constructor(parts: RunReaderParts) {
+    this.#parts = parts;
+    this.#rows = new Together((ids) => getRuns(parts.db, ids));
+  }
+
+  /**
+   * A run of a workspace, dry and test runs included; null when it has none of that id. What was written before the call
+   * is in it, whether a projector has come to it or not.
+   */
+  async read(wanted: { workspaceId: number; runId: number }): Promise<Run | null> {
+    const run = await this.#rows.ask(wanted.runId);
+    if (run !== null && run.workspace_id !== wanted.workspaceId) return null;
+    if (run !== null && ENDED.has(run.status)) return run;
+    const aggregate = run === null ? await findRun(this.#parts, wanted) : aggregateOf(run);
+    return aggregate === null ? null : asTheLogHasIt(this.#parts.log, aggregate, run);
+  }
 }
 
 function aggregateOf({ id, workspace_id, sync_id, run_kind }: Run): RunAggregate | TrialAggregate {

@@ -3,20 +3,13 @@
  * many of them ask at once asked together. What a process that dies leaves half done, unbegunRuns.ts ends.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { type Kysely, sql } from "kysely";
+import type { Kysely } from "kysely";
 import type { RunAggregate } from "../../domain/aggregate.ts";
 import type { TriggerCommand } from "../../domain/command.ts";
-import type { Operation } from "../../domain/configuration.ts";
 import { toError } from "../../domain/errors.ts";
-import { type SyncOptions, syncOptionsShape } from "../../domain/syncOptions.ts";
-import {
-  acceptTrigger,
-  acceptTriggers,
-  glanceAtTriggers,
-  type TriggerToAccept,
-} from "../../engine/claims.ts";
+import { acceptTrigger, acceptTriggers, answerAtAGlance, type TriggerToAccept } from "../../engine/claims.ts";
 import type { EventLog } from "../../log/eventLog.ts";
-import type { Database } from "../../projections/database.ts";
+import type { Database, OpenDatabase } from "../../projections/database.ts";
 import type { CommandInHand, Refusal } from "../commandInHand.ts";
 import { Together } from "../together.ts";
 import {
@@ -28,10 +21,13 @@ import {
   wishesOf,
 } from "./triggerCommand.ts";
 import type { TriggerDesk, TriggeredSync } from "./triggerDesk.ts";
+import { type Glance, type GlanceAsk, glanceAt } from "./triggerGlance.ts";
 
 /** A trigger by hand; `sync` is its id. */
 export type DoorTrigger = Omit<CommandInHand<"trigger">, "payload"> & {
   payload: TriggerCommand & { sync: number };
+  /** Whether the command may have come before, under the same id. */
+  isRepeatable: boolean;
 };
 
 /** The run that a trigger caused, or the one that was under way and does what was asked; else why there is none. */
@@ -52,7 +48,7 @@ const LOOK_EVERY_MS = 20;
 const MAX_KNOWN = 10_000;
 
 /** A door on our Postgres and the log. */
-export function openTriggerDoor({ db, log }: { db: Kysely<Database>; log: EventLog }): TriggerDoor {
+export function openTriggerDoor({ database, log }: { database: OpenDatabase; log: EventLog }): TriggerDoor {
   const known = new KnownRuns();
   const begin = async (first: FirstEvent): Promise<void> => {
     const { sync_run_id: runId } = first.data;
@@ -60,13 +56,12 @@ export function openTriggerDoor({ db, log }: { db: Kysely<Database>; log: EventL
     await beginInLog(log, first);
     known.add(runId);
   };
-  const tools = { log, desk: openDesk(db), begin };
+  const deskFor = openDesks(database);
   const looks = new Map<number, Promise<void>>();
 
   /** A run that is given back can be read at once: it is in the log. */
   const makeSure = (command: DoorTrigger, run: RunAggregate, sync: TriggeredSync): Promise<void> => {
     const { runId } = run;
-    if (known.has(runId)) return Promise.resolve();
     const look = looks.get(runId) ?? lookAfter(command, run, sync).finally(() => looks.delete(runId));
     looks.set(runId, look);
     return look;
@@ -84,14 +79,14 @@ export function openTriggerDoor({ db, log }: { db: Kysely<Database>; log: EventL
 
   return {
     async trigger(command) {
-      const requested = await requestRun(tools, command);
+      const requested = await requestRun({ log, desk: deskFor(command), begin }, command);
       if (requested.kind !== "refused") return { kind: "run", runId: requested.runId };
       const { refusal, sync } = requested;
       if (refusal.code !== "ALREADY_RUNNING" || refusal.runId === undefined || sync === null)
         return { kind: "refused", refusal };
       const { runId } = refusal;
       const run: RunAggregate = { kind: "run", workspaceId: command.workspaceId, syncId: sync.id, runId };
-      await makeSure(command, run, sync);
+      if (!known.has(runId)) await makeSure(command, run, sync);
       const wishes = wishesOf(command.payload);
       const lacking = wishes.length === 0 ? [] : await lackingIn(log, run, wishes);
       if (lacking.length === 0) return { kind: "run", runId };
@@ -116,52 +111,34 @@ class KnownRuns {
   }
 }
 
-type Claim = Parameters<TriggerDesk["acceptTrigger"]>[0];
+/** What the command worker's code asks for one trigger, of which most is seen already. */
+type DeskFor = (command: DoorTrigger) => TriggerDesk;
 
-/** The desk of the command worker, with what is asked at once asked together. */
-function openDesk(db: Kysely<Database>): TriggerDesk {
-  const syncs = new Together((asks: readonly SyncAsk[]) => findSyncs(db, asks), { lanes: 1 });
-  // Most triggers of a busy sync change nothing: those are answered by one query without a lock.
-  const glances = new Together((asks: readonly TriggerToAccept[]) => glanceAtTriggers(db, asks), {
-    lanes: 1,
-  });
+function openDesks({ pool, db }: OpenDatabase): DeskFor {
+  // Most triggers of a busy sync change nothing: those are answered by what one query without a lock shows.
+  const glances = new Together((asks: readonly GlanceAsk[]) =>
+    glanceAt(pool, asks, { memoryMs: COMMAND_MEMORY_MS }),
+  );
   const claims = new Together((asks: readonly TriggerToAccept[]) => acceptAll(db, asks));
-  const accept = async (trigger: TriggerToAccept) => (await glances.ask(trigger)) ?? claims.ask(trigger);
-  return {
-    findSync: (workspaceId, id) => syncs.ask({ workspaceId, id: Number(id) }),
-    // Nobody is told the names: who asks by id gets a 404.
-    syncNames: async () => [],
-    acceptTrigger: (claim: Claim) => accept({ ...claim, forgetAfterMs: COMMAND_MEMORY_MS }),
+  return ({ workspaceId, commandId, payload, isRepeatable }) => {
+    let glance: Glance | null = null;
+    return {
+      async findSync() {
+        glance = await glances.ask({
+          workspaceId,
+          syncId: payload.sync,
+          commandId: isRepeatable ? commandId : null,
+        });
+        return glance?.sync ?? null;
+      },
+      // Nobody is told the names: who asks by id gets a 404.
+      syncNames: async () => [],
+      async acceptTrigger(claim) {
+        const answer = glance === null ? null : answerAtAGlance(claim, glance.seen);
+        return answer ?? claims.ask({ ...claim, forgetAfterMs: COMMAND_MEMORY_MS });
+      },
+    };
   };
-}
-
-interface SyncAsk {
-  workspaceId: number;
-  id: number;
-}
-
-interface SyncRow {
-  id: number;
-  workspace_id: number;
-  name: string;
-  operation: Operation;
-  paused: boolean;
-  overlap_policy: SyncOptions["overlap_policy"] | null;
-}
-
-async function findSyncs(db: Kysely<Database>, asks: readonly SyncAsk[]): Promise<(TriggeredSync | null)[]> {
-  const { rows } = await sql<SyncRow>`
-    select id, workspace_id, name, operation, paused, options->>'overlap_policy' as overlap_policy
-    from egret.syncs where id = any(${[...new Set(asks.map(({ id }) => id))]}::bigint[])`.execute(db);
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  return asks.map(({ workspaceId, id }) => {
-    const row = byId.get(id);
-    if (row === undefined || row.workspace_id !== workspaceId) return null;
-    const overlap_policy = syncOptionsShape.overlap_policy.parse(row.overlap_policy ?? undefined);
-    // By hand a paused sync starts all the same (behaviour.md 3.4), and the schedule is asked for ticks alone.
-    const options = { paused: row.paused, overlap_policy, schedule: undefined };
-    return { id, name: row.name, operation: row.operation, options };
-  });
 }
 
 type Claimed = Awaited<ReturnType<TriggerDesk["acceptTrigger"]>>;

@@ -49,6 +49,13 @@ describe("the audit log", () => {
     expect(body.data.map(({ status }: { status: number }) => status)).toEqual([400, 403]);
   });
 
+  test("keeps what a client calls itself as it was sent", async () => {
+    const name = String.raw`C:\new\temp \N \. "quoted", 'it' {a,b}`;
+    await api.post("/api_keys", { name: "odd" }, { "User-Agent": name });
+    const { body } = await api.get("/audit_log?per_page=1");
+    expect(body.data).toMatchObject([{ user_agent: name, status: 201 }]);
+  });
+
   test("is of one workspace, and only for the scope admin", async () => {
     const other = await testApi(egret, { workspaceName: "elsewhere" });
     expect((await other.get("/audit_log")).body.data).toEqual([]);

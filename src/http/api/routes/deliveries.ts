@@ -8,7 +8,7 @@ import { findDeliveries } from "../../../projections/deliverySearch.ts";
 import { deliveryAggregate } from "../../../runtime/deliveries/deliveryActor.ts";
 import { type Redelivery, redeliver } from "../../../runtime/deliveries/redeliver.ts";
 import { redeliveryDesk } from "../../../runtime/deliveries/redeliveryDesk.ts";
-import { readRun } from "../../../runtime/runs/runReader.ts";
+import { RunReader } from "../../../runtime/runs/runReader.ts";
 import { envelope, success } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
@@ -107,6 +107,7 @@ const again = endpoint(
 export function deliveryRoutes(desk: ApiDesk) {
   const room = rooms();
   const { db, log } = desk;
+  const runs = new RunReader(desk);
 
   room.openapi(ofWebhook, async (context) => {
     const { id, workspaceId } = placeOf(context, context.req.valid("param").id);
@@ -125,7 +126,7 @@ export function deliveryRoutes(desk: ApiDesk) {
   room.openapi(ofRun, async (context) => {
     const { id: runId } = context.req.valid("param");
     const workspaceId = context.get("workspaceId");
-    if ((await readRun(desk, { workspaceId, runId })) === null) throw notFound();
+    if ((await runs.read({ workspaceId, runId })) === null) throw notFound();
     const target = { workspaceId, runId };
     return context.json(await deliveryPage(db, context, { query: context.req.valid("query"), target }), 200);
   });

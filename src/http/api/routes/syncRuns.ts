@@ -6,7 +6,7 @@ import { isRunEvent, pageOfRuns, type Run } from "../../../projections/runs.ts";
 import { ReadBarrier } from "../../../runtime/readBarrier.ts";
 import { cancelRun } from "../../../runtime/runs/cancelRun.ts";
 import { ProgressBoard } from "../../../runtime/runs/progressBoard.ts";
-import { readRun } from "../../../runtime/runs/runReader.ts";
+import { RunReader } from "../../../runtime/runs/runReader.ts";
 import { envelope, success } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
@@ -109,6 +109,7 @@ export function syncRunRoutes(desk: ApiDesk) {
   const { db, connection, log } = desk;
   const board = new ProgressBoard(connection);
   const barrier = new ReadBarrier(desk);
+  const runs = new RunReader(desk);
 
   const present = (run: Run) => presentRun(run, board.of(run.id));
 
@@ -139,7 +140,7 @@ export function syncRunRoutes(desk: ApiDesk) {
 
   room.openapi(show, async (context) => {
     const { id: runId } = context.req.valid("param");
-    const run = await readRun(desk, { workspaceId: context.get("workspaceId"), runId });
+    const run = await runs.read({ workspaceId: context.get("workspaceId"), runId });
     if (run === null) throw notFound();
     return context.json(success(present(run)), 200);
   });
@@ -147,7 +148,7 @@ export function syncRunRoutes(desk: ApiDesk) {
   room.openapi(events, async (context) => {
     const { id: runId } = context.req.valid("param");
     const workspaceId = context.get("workspaceId");
-    const run = await readRun(desk, { workspaceId, runId });
+    const run = await runs.read({ workspaceId, runId });
     if (run === null) throw notFound();
     const kind = run.run_kind === "normal" ? "run" : "trial";
     const history = await log.load({ kind, workspaceId, syncId: run.sync_id, runId });

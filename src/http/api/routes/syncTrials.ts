@@ -7,7 +7,7 @@ import { cleanTraceparent } from "../../../domain/traceparent.ts";
 import { testReportSchema } from "../../../domain/trial.ts";
 import { previewSync } from "../../../engine/preview.ts";
 import { acceptTrial, readTestExchange } from "../../../engine/trials.ts";
-import { readRun } from "../../../runtime/runs/runReader.ts";
+import { RunReader } from "../../../runtime/runs/runReader.ts";
 import { shownRequest } from "../../../runtime/trials/testSync.ts";
 import { requestTrial, type TrialCommand } from "../../../runtime/trials/trialCommands.ts";
 import { envelope, success } from "../answers.ts";
@@ -161,6 +161,7 @@ const preview = endpoint(
 export function syncTrialRoutes(desk: ApiDesk) {
   const room = rooms();
   const { db, box } = desk;
+  const runs = new RunReader(desk);
 
   room.openapi(dryRun, async (context) => {
     const { force_full_sync: isFull } = context.req.valid("json");
@@ -180,7 +181,7 @@ export function syncTrialRoutes(desk: ApiDesk) {
 
   room.openapi(testRun, async (context) => {
     const { id: syncId, test_run_id: runId } = context.req.valid("param");
-    const run = await readRun(desk, { workspaceId: context.get("workspaceId"), runId });
+    const run = await runs.read({ workspaceId: context.get("workspaceId"), runId });
     if (run === null || run.sync_id !== syncId || run.run_kind !== "test") throw notFound();
     const exchange = await readTestExchange(db, runId);
     const { id, sync_id, status, error_code, error_message, error_detail, created_at, completed_at, test } =

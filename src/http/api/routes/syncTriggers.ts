@@ -6,6 +6,7 @@ import { cleanTraceparent } from "../../../domain/traceparent.ts";
 import type { Refusal } from "../../../runtime/commandInHand.ts";
 import { doorCommandId } from "../../../runtime/triggers/doorCommandId.ts";
 import { openTriggerDoor } from "../../../runtime/triggers/triggerDoor.ts";
+import { headerOf } from "../../requestHead.ts";
 import { envelope, success } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
@@ -76,13 +77,13 @@ export function syncTriggerRoutes(desk: ApiDesk) {
       reason: reason ? `${actorOf(caller)}: ${reason}` : actorOf(caller),
       requested_via: "API",
     };
-    const { headers } = context.req.raw;
-    const key = headers.get("Idempotency-Key");
+    const key = headerOf(context, "idempotency-key");
     const answer = await door.trigger({
       workspaceId: context.get("workspaceId"),
       commandId: doorCommandId(payload, key === null ? null : [caller.tokenId, sync, key]),
+      isRepeatable: key !== null,
       payload,
-      traceparent: cleanTraceparent(headers.get("traceparent")),
+      traceparent: cleanTraceparent(headerOf(context, "traceparent")),
     });
     if (answer.kind === "refused") throw refusalOf(answer.refusal);
     return context.json(success({ sync_run_id: answer.runId }), 200);
