@@ -8,6 +8,7 @@ import { EXIT_CODES_HELP } from "./exitCodes.ts";
 /** Commands in the order of the help; each is loaded when it is needed, since some bring much along. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import("./demo.ts")).demoCommand(),
+  init: async () => (await import("./init.ts")).initCommand(),
   start: async () => (await import("./start.ts")).startCommand(),
   apply: async () => (await import("./apply.ts")).applyCommand(),
   trigger: async () => (await import("./trigger.ts")).triggerCommand(),

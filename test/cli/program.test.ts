@@ -5,6 +5,7 @@ import { runCli } from "../support/cli.ts";
 
 const NAMES = [
   "demo",
+  "init",
   "start",
   "apply",
   "trigger",

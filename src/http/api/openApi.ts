@@ -13,7 +13,7 @@ const DESCRIPTION = `Starts and configures syncs, and shows what they did. Clien
 
 **Tokens.** Send one as \`Authorization: Bearer secret-token:…\`, or as HTTP Basic with the user \`bearer\` and the token as
 password. A *workspace key* is for everything but \`/workspaces\`; a *personal token* for \`/workspaces\` alone. Scopes:
-\`read\` sees, \`operate\` also starts and cancels, \`admin\` also configures. The first token: \`egret token create\`.
+\`read\` sees, \`operate\` also starts and cancels, \`admin\` also configures. The first token: \`egret init\`, then \`egret token create\`.
 
 **Answers.** \`{"status": "success" | "created" | "updated" | "deleted", "data": …}\`. Errors:
 \`{"status": …, "message": "…", "code": 400, "errors": [{"field": "…", "message": "…"}]}\`, where \`status\` is the number for 401 and

@@ -46,25 +46,23 @@ export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): 
     }
   };
 
-  const readNow = async (key: K, entry: Entry<V> | undefined): Promise<V> => {
-    if (entry === undefined || stamps === undefined) {
-      if (stamps === undefined) forgetOld(entries);
-      // Without a stamp the next look reads it once more, and from then on only when it changed.
-      return readAnew(key, null);
-    }
-    entry.isUsed = true;
-    looking ??= look(stamps).finally(() => {
+  const afterLook = async (key: K, stampsOf: NonNullable<typeof stamps>): Promise<V> => {
+    looking ??= look(stampsOf).finally(() => {
       looking = null;
     });
     await looking;
     return entries.get(key)?.value ?? readAnew(key, null);
   };
 
+  // No async function: who asks first would be answered after those who ask while it is read.
   return (key) => {
     const entry = entries.get(key);
-    if (entry === undefined || entry.until <= Date.now()) return readNow(key, entry);
-    entry.isUsed = true;
-    return entry.value;
+    if (entry !== undefined) entry.isUsed = true;
+    if (entry !== undefined && entry.until > Date.now()) return entry.value;
+    if (entry !== undefined && stamps !== undefined) return afterLook(key, stamps);
+    if (stamps === undefined) forgetOld(entries);
+    // Without a stamp the next look reads it once more, and from then on only when it changed.
+    return readAnew(key, null);
   };
 }
 
