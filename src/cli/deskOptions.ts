@@ -52,5 +52,5 @@ Where a command works, first that holds:
   .egret or EGRET_DIR                  a development server that runs from it
   egret login                          the server that was logged in to
 The token is that of --token, EGRET_TOKEN or \`egret login\`. Others on the machine can see --token while a command runs.
-Through the API work trigger, runs, run, cancel, dry-run, test-sync, sync, records, calls, deliveries, alerts, alert,
-webhook and destination; the rest works on the server only.`;
+Through the API work trigger, runs, run, cancel, dry-run, test-sync, preview, sync, records, calls, deliveries,
+replay, alerts, alert, webhook and destination; the rest works on the server only.`;

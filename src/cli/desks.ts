@@ -13,6 +13,8 @@ import type { Attempt, Delivery } from "../projections/deliveries.ts";
 import type { DeliveryPlace } from "../projections/deliverySearch.ts";
 import type { KeptExchange } from "../projections/exchanges.ts";
 import type { Run } from "../projections/runs.ts";
+import type { ReplayProgress } from "../runtime/hints.ts";
+import type { ReplayRow } from "../runtime/replays/replayStore.ts";
 import type { RunScreen } from "./runScreen.ts";
 
 /** A workspace by name or id; needed when there are several. */
@@ -152,6 +154,17 @@ export interface TrialsDesk {
   ): Promise<{ tried: TrialEnd; exchange: TestExchange | null }>;
 }
 
+/** The first requests of a sync as they would be sent, and why rows among them would be set aside; names as in its JSON. */
+export interface ShownPreview {
+  requests: { method: string; url: string; rows: number; body: string }[];
+  invalid: string[];
+}
+
+/** Previews. @throws NotFound naming the nearest; AppError when the source does not answer, or the sync does not fit it. */
+export interface PreviewsDesk {
+  preview(wanted: Wanted & { rows: number }): Promise<ShownPreview>;
+}
+
 /** Which rows of a run. */
 export type WantedRecords = Pick<RecordFilter, "statuses" | "identifier" | "operation"> & { runId: number };
 
@@ -221,6 +234,40 @@ export interface DeliveriesDesk {
   redeliver(id: string): Promise<{ state: string; version?: number }>;
 }
 
+/** What a replay is to deliver again: by what deliveries are searched, or what `webhook` missed since then. */
+export interface ReplayWish
+  extends Pick<
+    DeliverySearch,
+    "workspace" | "webhook" | "sync" | "event" | "run" | "status" | "since" | "until"
+  > {
+  isMissed: boolean;
+  /** How they ended; dead unless given. */
+  state?: "dead" | "delivered" | "ended" | undefined;
+  ratePerSecond: number;
+}
+
+/** A replay as commands show it. */
+export type ShownReplay = Omit<ReplayRow, "wanted" | "cursor" | "taken"> & {
+  wanted: { kind: string } & Record<string, unknown>;
+};
+
+/** Is told how far a replay is, as often as that is known; `total` is null while it is counted. */
+export type ReplayWatcher = (progress: Pick<ReplayProgress, "total" | "replayed" | "skipped">) => void;
+
+/** Replays. @throws NotFound for one that is not known. */
+export interface ReplaysDesk {
+  /** How many deliveries it would begin again now. @throws InvalidInput when it cannot be done. */
+  count(wish: ReplayWish): Promise<number>;
+  /** Its id. @throws InvalidInput when it cannot be done. */
+  start(wish: ReplayWish): Promise<number>;
+  /** Newest first. */
+  list(wanted: InWorkspace & { limit: number }): Promise<ShownReplay[]>;
+  /** Until it has ended. */
+  watch(id: number, show: ReplayWatcher): Promise<ShownReplay>;
+  /** Once it has stopped. @throws InvalidInput when it has ended; TimedOut when no worker stops it. */
+  cancel(id: number, timeoutMs: number): Promise<ShownReplay>;
+}
+
 /** A webhook as lists show it; names as in its JSON. */
 export interface ShownWebhook {
   id: number;
@@ -281,10 +328,12 @@ export interface Desks {
   syncs: SyncsDesk;
   runs: RunsDesk;
   trials: TrialsDesk;
+  previews: PreviewsDesk;
   records: RecordsDesk;
   calls: CallsDesk;
   alerts: AlertsDesk;
   deliveries: DeliveriesDesk;
+  replays: ReplaysDesk;
   webhooks: WebhooksDesk;
   destinations: DestinationsDesk;
 }

@@ -1,15 +1,14 @@
 /** `egret replay list`: the latest replays and how far each is. */
 import { Command } from "commander";
-import type { ReplayWanted } from "../domain/replay.ts";
-import { listReplays, type ReplayRow } from "../runtime/replays/replayStore.ts";
-import { findWorkspace } from "./findConfigured.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
+import type { ShownReplay } from "./desks.ts";
 import { count, dayAndTime } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withReachOptions } from "./reach.ts";
-import { passedOver, replayJson } from "./replayWatch.ts";
+import { passedOver, replayJson } from "./replayWords.ts";
 import { print, printJson, table } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface ListOptions extends ReachOptions {
+interface ListOptions extends DeskOptions {
   workspace?: string;
   limit: number;
   json?: boolean;
@@ -26,20 +25,16 @@ export function replayListCommand(): Command {
     .option("--limit <count>", "how many", wholeNumber(1, 1_000), 20)
     .option("--json", "print one JSON object a line")
     .addHelpText("after", "\nExample:\n  egret replay list");
-  return withReachOptions(command).action(async (options: ListOptions) => {
-    const reach = await findServices(options);
-    const rows = await withDatabase(reach, async ({ db }) => {
-      const { limit, workspace } = options;
-      if (workspace === undefined) return listReplays(db, { limit });
-      return listReplays(db, { limit, workspaceId: (await findWorkspace(db, workspace)).id });
-    });
+  return withDeskOptions(command).action(async (options: ListOptions) => {
+    const { workspace, limit } = options;
+    const rows = await withDesk("replays", options, (desk) => desk.list({ workspace, limit }));
     if (options.json === true) for (const row of rows) printJson(replayJson(row));
     else if (rows.length === 0) print("no replays yet; see egret replay start --help");
     else for (const line of table(HEADINGS, rows.map(cells), RIGHT)) print(line);
   });
 }
 
-function cells(row: ReplayRow): string[] {
+function cells(row: ShownReplay): string[] {
   return [
     String(row.id),
     dayAndTime(row.requested_at),
@@ -52,10 +47,10 @@ function cells(row: ReplayRow): string[] {
 }
 
 /** What a replay was asked for, on one line. */
-function wantedText(wanted: ReplayWanted): string {
+function wantedText(wanted: ShownReplay["wanted"]): string {
   const { kind, ...filter } = wanted;
   const parts = Object.entries(filter).map(
-    ([name, value]) => `${name} ${Array.isArray(value) ? value.join("+") : value}`,
+    ([name, value]) => `${name} ${Array.isArray(value) ? value.join("+") : String(value)}`,
   );
   return `${kind === "deliveries" ? "deliveries" : "missed events"}: ${parts.join(", ")}`;
 }

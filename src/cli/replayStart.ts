@@ -1,18 +1,17 @@
 /** `egret replay start`: asks for a replay, or says how much one would do. */
 import { Command, Option } from "commander";
 import { InvalidInput } from "../domain/errors.ts";
-import { DEFAULT_REPLAY_RATE, MAX_REPLAY_RATE, type ReplayWanted } from "../domain/replay.ts";
-import { previewReplay, requestReplay } from "../runtime/replays/replayRequest.ts";
+import { DEFAULT_REPLAY_RATE, MAX_REPLAY_RATE } from "../domain/replay.ts";
+import { type DeskOptions, withDeskOptions } from "./deskOptions.ts";
 import { EXIT_CODES_HELP } from "./exitCodes.ts";
-import { findWorkspace } from "./findConfigured.ts";
 import { counted } from "./format.ts";
 import { wholeNumber } from "./options.ts";
-import { findServices, type ReachOptions, withDatabase, withLog, withReachOptions } from "./reach.ts";
 import { watchReplay } from "./replayWatch.ts";
-import { findSearched, type SearchedIds, type SearchOptions, withSearchOptions } from "./searchOptions.ts";
+import { type SearchOptions, withSearchOptions } from "./searchOptions.ts";
 import { print, printJson } from "./terminal.ts";
+import { withDesk } from "./withDesk.ts";
 
-interface StartOptions extends ReachOptions, SearchOptions {
+interface StartOptions extends DeskOptions, SearchOptions {
   missed?: boolean;
   state?: "dead" | "delivered" | "ended";
   rate: number;
@@ -46,35 +45,30 @@ export function replayStartCommand(): Command {
       "after",
       `\nIds and bytes stay the same, so receivers that know X-Event-Id see what they had before. It takes what was\n` +
         `created before now. A worker does it in the background and goes on after a crash. Batches are not replayed:\n` +
-        `trigger their sync again.\n` +
+        `trigger their sync again. Through the API a replay is for one webhook, which --webhook names.\n` +
         `${EXIT_CODES_HELP}\n\nExamples:\n  egret replay start --state dead --webhook pager --since 24h --dry-run\n` +
         `  egret replay start --missed --webhook pager --since 2026-02-03T14:00:00Z --watch`,
     );
-  return withReachOptions(command).action(start);
+  return withDeskOptions(command).action(start);
 }
 
 async function start(options: StartOptions): Promise<void> {
   checkOptions(options);
-  const reach = await findServices(options);
-  await withDatabase(reach, ({ db }) =>
-    withLog(reach, async ({ connection, log }) => {
-      const ids = await findSearched(db, options);
-      const workspace = ids.workspace ?? (await findWorkspace(db, options.workspace));
-      const parts = { db, connection, log };
-      const asked = { workspaceId: workspace.id, wanted: wantedBy(options, ids) };
-      if (options.dryRun === true) {
-        const count = await previewReplay(parts, asked);
-        if (options.json === true) printJson({ dry_run: true, would_replay: count });
-        else print(`${counted(count, "delivery", "deliveries")} would be replayed; nothing was done`);
-        return;
-      }
-      const request = { ...asked, requestedBy: "egret replay start", ratePerSecond: options.rate };
-      const replayId = await requestReplay(parts, request);
-      if (options.watch === true) await watchReplay(parts, replayId, { isJson: options.json === true });
-      else if (options.json === true) printJson({ replay_id: replayId, state: "requested" });
-      else print(`replay ${replayId} is requested; see how far it is with: egret replay watch ${replayId}`);
-    }),
-  );
+  const { rate: ratePerSecond, missed, ...search } = options;
+  const wish = { ...search, isMissed: missed === true, ratePerSecond };
+  const isJson = options.json === true;
+  await withDesk("replays", options, async (desk) => {
+    if (options.dryRun === true) {
+      const count = await desk.count(wish);
+      if (isJson) printJson({ dry_run: true, would_replay: count });
+      else print(`${counted(count, "delivery", "deliveries")} would be replayed; nothing was done`);
+      return;
+    }
+    const replayId = await desk.start(wish);
+    if (options.watch === true) await watchReplay(desk, replayId, { isJson });
+    else if (isJson) printJson({ replay_id: replayId, state: "requested" });
+    else print(`replay ${replayId} is requested; see how far it is with: egret replay watch ${replayId}`);
+  });
 }
 
 /** @throws InvalidInput for options that do not go together. */
@@ -95,26 +89,4 @@ function checkOptions(options: StartOptions): void {
       "nothing narrows this replay: give --webhook, --event, --run, --sync, --status or --since, or --all if that is meant",
     );
   }
-}
-
-function wantedBy(options: StartOptions, { webhookId, syncId }: SearchedIds): ReplayWanted {
-  const now = new Date();
-  const { state = "dead", event, run, status, since } = options;
-  // What comes from now on is not part of it, or it would not end.
-  const until = (options.until !== undefined && options.until < now ? options.until : now).toISOString();
-  const begin = since?.toISOString();
-  if (options.missed === true) {
-    return { kind: "missed_events", webhook_id: webhookId ?? 0, since: begin ?? until, until };
-  }
-  return {
-    kind: "deliveries",
-    states: state === "ended" ? ["delivered", "dead"] : [state],
-    until,
-    ...(begin === undefined ? {} : { since: begin }),
-    ...(webhookId === undefined ? {} : { webhook_id: webhookId }),
-    ...(event === undefined ? {} : { event }),
-    ...(syncId === undefined ? {} : { sync_id: syncId }),
-    ...(run === undefined ? {} : { sync_run_id: run }),
-    ...(status === undefined ? {} : { http_status: status }),
-  };
 }

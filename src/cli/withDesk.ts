@@ -12,10 +12,12 @@ const LOCAL: Local = {
   syncs: async (options) => (await import("./local/syncsDesk.ts")).localSyncsDesk(options),
   runs: async (options) => (await import("./local/runsDesk.ts")).localRunsDesk(options),
   trials: async (options) => (await import("./local/trialsDesk.ts")).localTrialsDesk(options),
+  previews: async (options) => (await import("./local/previewsDesk.ts")).localPreviewsDesk(options),
   records: async (options) => (await import("./local/recordsDesk.ts")).localRecordsDesk(options),
   calls: async (options) => (await import("./local/callsDesk.ts")).localCallsDesk(options),
   alerts: async (options) => (await import("./local/alertsDesk.ts")).localAlertsDesk(options),
   deliveries: async (options) => (await import("./local/deliveriesDesk.ts")).localDeliveriesDesk(options),
+  replays: async (options) => (await import("./local/replaysDesk.ts")).localReplaysDesk(options),
   webhooks: async (options) => (await import("./local/webhooksDesk.ts")).localWebhooksDesk(options),
   destinations: async (options) =>
     (await import("./local/destinationsDesk.ts")).localDestinationsDesk(options),

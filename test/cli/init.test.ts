@@ -14,7 +14,8 @@ test("egret init shows the first token once, and changes nothing the second time
   expect(first.code).toBe(0);
   const { token } = JSON.parse(first.stdout) as { token: string };
   const database = openDatabase(installation["EGRET_DATABASE_URL"] ?? "");
-  const found = await findApiTokens(database.db, [apiTokenHash(token)]).finally(() => database.close());
+  const found = await findApiTokens(database.db, [apiTokenHash(token)]);
+  await database.close();
   expect(found).toMatchObject([{ kind: "personal" }]);
   const second = await runCli(["init"], installation);
   expect(second.code).toBe(0);

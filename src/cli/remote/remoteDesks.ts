@@ -6,7 +6,9 @@ import { remoteDeliveriesDesk } from "./deliveriesDesk.ts";
 import { remoteDestinationsDesk } from "./destinationsDesk.ts";
 import type { Remote } from "./findRemote.ts";
 import { openRemote } from "./openRemote.ts";
+import { remotePreviewsDesk } from "./previewsDesk.ts";
 import { remoteRecordsDesk } from "./recordsDesk.ts";
+import { remoteReplaysDesk } from "./replaysDesk.ts";
 import { remoteRunsDesk } from "./runsDesk.ts";
 import { remoteSyncsDesk } from "./syncsDesk.ts";
 import { remoteTrialsDesk } from "./trialsDesk.ts";
@@ -22,10 +24,12 @@ export function remoteDesks(remote: Remote): RemoteDesks {
     syncs: () => remoteSyncsDesk(client),
     runs: () => remoteRunsDesk(client),
     trials: () => remoteTrialsDesk(client),
+    previews: () => remotePreviewsDesk(client),
     records: () => remoteRecordsDesk(client),
     calls: () => remoteCallsDesk(client),
     alerts: () => remoteAlertsDesk(client),
     deliveries: () => remoteDeliveriesDesk(client),
+    replays: () => remoteReplaysDesk(client),
     webhooks: () => remoteWebhooksDesk(client),
     destinations: () => remoteDestinationsDesk(client),
   };
