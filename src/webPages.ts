@@ -13,6 +13,7 @@ import { type HookDesk, hookRoutes } from "./http/hookRoutes.ts";
 import { metricsRoutes } from "./http/metricsRoutes.ts";
 import { OpenAnswers } from "./http/openAnswers.ts";
 import { pagesApp } from "./http/pages/pagesApp.ts";
+import { runPages } from "./http/pages/runPage.ts";
 import type { Served } from "./http/server.ts";
 import { publishCommand } from "./log/commands.ts";
 import type { Releases } from "./releases.ts";
@@ -60,6 +61,7 @@ export function webPages({
   const desk = apiDesk(services, settings, publicUrl);
   const api = apiApp(desk);
   app.route("/", pagesApp(desk, api.audit)).route("/", exportLinkRoutes({ ...desk, open }));
+  app.route("/", runPages(api));
   releases.push(() => api.close());
   app.route("/", docsPage(api.document, publicUrl));
   return { ...withApi(app, api), lastCall };

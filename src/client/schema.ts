@@ -750,6 +750,15 @@ export interface Schemas {
     updated_at: string;
     ended_at: string | null;
   };
+  /** ours: rows that the next run sends again although they were accepted */
+  Resend: {
+    /** why the next run is a full sync */
+    reasons: string[];
+    /** so many; null: every row of the source */
+    rows: number | null;
+    /** why it cannot be told; then there may be rows or none */
+    unknown: string | null;
+  } | null;
   Segment: {
     id: number;
     name: string;
@@ -1081,6 +1090,8 @@ export interface Schemas {
       | undefined;
     /** the same as mappings, which count before */
     field_mappings?: Schemas["MappingInput"][] | null | undefined;
+    /** true: everything is checked, the answer tells what would be sent again, and nothing is changed */
+    validate_only?: boolean | null | undefined;
   };
   /** A fact of the log: CloudEvents 1.0, with a place and a state. */
   SyncCheckedEvent: Schemas["Event"] & {
@@ -4126,7 +4137,7 @@ export interface Operations {
   };
   /**
    * Change a sync
-   * What is left out stays; lists and objects are replaced whole, so send them complete. `paused` pauses and resumes: a run under way goes on, and nothing is caught up.
+   * What is left out stays; lists and objects are replaced whole, so send them complete. `paused` pauses and resumes: a run under way goes on, and nothing is caught up. Where the change makes the next run send rows again that were accepted, `resend` beside `data` tells how many. With `validate_only` it tells so before, and nothing is changed.
    * `PATCH /syncs/{id}`, scope admin
    */
   updateSync: {
@@ -4137,8 +4148,9 @@ export interface Operations {
       body: Schemas["SyncChanges"];
     };
     answer: {
-      status: "updated";
+      status: "updated" | "success";
       data: Schemas["Sync"];
+      resend?: Schemas["Resend"] | undefined;
     };
   };
   /**

@@ -9,6 +9,7 @@ import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { announce } from "./announce.ts";
 import { type ConfigItem, changedFields, type StoredItem } from "./configItem.ts";
+import type { ExpectedVersions } from "./expectedVersions.ts";
 import { createItem, deleteItem, keepColumns, type Upkeep, updateItem } from "./itemWriter.ts";
 import { type CheckedObject, checkObject as checkOne } from "./objectChecks.ts";
 import { type EntryOf, entryOf, type ObjectKind } from "./objectEntries.ts";
@@ -53,8 +54,7 @@ export interface ObjectChange<K extends ObjectKind> {
   actor: string;
   kind: K;
   id: number;
-  /** The version that the change was thought out for; null: whichever stands. */
-  expectedVersion: number | null;
+  expectedVersions: ExpectedVersions;
   label?: string | null;
   /** May be called several times; gets and gives entries, and has no effects. */
   edit?(entry: EntryOf[K]): EntryOf[K];
@@ -172,7 +172,7 @@ export async function updateObject<K extends ObjectKind>(
  */
 export async function deleteObject(
   { db, box }: Pick<ObjectDesk, "db" | "box">,
-  input: Pick<ObjectChange<ObjectKind>, "workspaceId" | "actor" | "kind" | "id" | "expectedVersion">,
+  input: Pick<ObjectChange<ObjectKind>, "workspaceId" | "actor" | "kind" | "id" | "expectedVersions">,
 ): Promise<void> {
   await db.transaction().execute(async (trx) => {
     const items = await lockedItems(trx, box, input.workspaceId);

@@ -1,4 +1,5 @@
 /** One change of the configuration: checked while others go on, then checked and written while none does. */
+
 import { type Kysely, sql, type Transaction } from "kysely";
 import type { ConfigKind } from "../domain/aggregate.ts";
 import { NotFound, VersionConflict } from "../domain/errors.ts";
@@ -6,6 +7,7 @@ import type { Database } from "../projections/database.ts";
 import type { SecretBox } from "../security/secretBox.ts";
 import { CONFIGURATION_LOCK } from "./announce.ts";
 import type { StoredItem } from "./configItem.ts";
+import { type ExpectedVersions, versionFault } from "./expectedVersions.ts";
 import type { DescribeObject } from "./sourceChecks.ts";
 import { readStoredItems } from "./storedItems.ts";
 
@@ -85,13 +87,12 @@ export async function readItems(
 /** @throws NotFound when the workspace has no such object; VersionConflict when it is of another version than was expected. */
 export function findItem(
   items: readonly StoredItem[],
-  { kind, id, expectedVersion }: { kind: ConfigKind; id: number; expectedVersion: number | null },
+  { kind, id, expectedVersions }: { kind: ConfigKind; id: number; expectedVersions: ExpectedVersions },
 ): StoredItem {
   const item = items.find((each) => each.kind === kind && each.id === id);
   if (item === undefined) throw new NotFound(`there is no ${kind} ${id}`);
-  if (expectedVersion !== null && item.version !== expectedVersion) {
-    const now = `it is at version ${item.version}, not ${expectedVersion}`;
-    throw new VersionConflict(`${kind} ${item.name} was changed meanwhile: ${now}. Read it again.`);
-  }
+  const fault = versionFault(item.version, expectedVersions);
+  if (fault !== null)
+    throw new VersionConflict(`${kind} ${item.name} was changed meanwhile: ${fault}. Read it again.`);
   return item;
 }

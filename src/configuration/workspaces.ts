@@ -1,10 +1,12 @@
 /** Workspaces one at a time, for the API and the command line; egret.yaml makes its own as it is applied. */
+
 import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import { InUse, NotFound, VersionConflict } from "../domain/errors.ts";
 import type { WorkspaceTable } from "../projections/configurationTables.ts";
 import type { Database } from "../projections/database.ts";
 import { announce, CONFIGURATION_LOCK } from "./announce.ts";
 import type { StoredItem } from "./configItem.ts";
+import { type ExpectedVersions, versionFault } from "./expectedVersions.ts";
 import { nameFor } from "./objectNames.ts";
 import { invalidObject, labelFaults } from "./objectProblems.ts";
 
@@ -21,8 +23,7 @@ export interface WorkspaceFields {
 /** Which workspace, as which one it is known, and who changes it. */
 export interface WorkspaceChange {
   id: number;
-  /** Null: whichever stands. */
-  expectedVersion: number | null;
+  expectedVersions: ExpectedVersions;
   actor: string;
 }
 
@@ -125,14 +126,14 @@ function locked<T>(db: Kysely<Database>, change: (trx: Transaction<Database>) =>
 
 async function standing(
   trx: Transaction<Database>,
-  { id, expectedVersion }: WorkspaceChange,
+  { id, expectedVersions }: WorkspaceChange,
 ): Promise<Workspace> {
   const row = await readWorkspace(trx, id);
   if (row === null) throw new NotFound(`there is no workspace ${id}`);
-  if (expectedVersion !== null && row.version !== expectedVersion) {
-    throw new VersionConflict(
-      `Workspace ${row.label ?? row.name} was changed meanwhile: it is at version ${row.version}, not ${expectedVersion}. Read it again.`,
-    );
+  const fault = versionFault(row.version, expectedVersions);
+  if (fault !== null) {
+    const name = row.label ?? row.name;
+    throw new VersionConflict(`Workspace ${name} was changed meanwhile: ${fault}. Read it again.`);
   }
   return row;
 }

@@ -42,6 +42,23 @@ syncs:
   });
   beforeEach(() => receiver.behave({}));
   const { settings } = egret;
+  /** A shell that knows of the server alone. */
+  const remote: Record<string, string> = {
+    EGRET_URL: egret.url,
+    EGRET_TOKEN: api.token,
+    XDG_CONFIG_HOME: home,
+    EGRET_DIR: path.join(home, "none"),
+  };
+  /** A shell that knows of the services alone. */
+  const local: Record<string, string> = {
+    EGRET_DATABASE_URL: settings.databaseUrl,
+    EGRET_NATS_URL: settings.natsUrl,
+    EGRET_STREAM_PREFIX: settings.streamPrefix,
+    EGRET_SECRET_KEY: settings.secretKeys[0] ?? "",
+    EGRET_ALLOW_HTTP: "true",
+    XDG_CONFIG_HOME: home,
+  };
+  const onlyObject = (args: readonly string[], env = remote) => onlyObjectOf(args, env);
   return {
     egret,
     source,
@@ -50,21 +67,26 @@ syncs:
     api,
     /** Where logins are kept. */
     home,
-    /** A shell that knows of the server alone. */
-    remote: {
-      EGRET_URL: egret.url,
-      EGRET_TOKEN: api.token,
-      XDG_CONFIG_HOME: home,
-      EGRET_DIR: path.join(home, "none"),
+    remote,
+    local,
+    /** What a command prints with --json, with the server elsewhere unless another shell is given. */
+    onlyObject,
+    /** The same command over the API and over the services. */
+    both: (args: readonly string[]): Promise<[CliResult, CliResult]> =>
+      Promise.all([runCli(args, remote), runCli(args, local)]),
+    /** A full run of `people` to its end. */
+    async runPeople(): Promise<number> {
+      const end = await onlyObject(["trigger", "people", "--full", "--watch"]);
+      expect(end).toMatchObject({ status: "success" });
+      return end["run_id"] as number;
     },
-    /** A shell that knows of the services alone. */
-    local: {
-      EGRET_DATABASE_URL: settings.databaseUrl,
-      EGRET_NATS_URL: settings.natsUrl,
-      EGRET_STREAM_PREFIX: settings.streamPrefix,
-      EGRET_SECRET_KEY: settings.secretKeys[0] ?? "",
-      EGRET_ALLOW_HTTP: "true",
-      XDG_CONFIG_HOME: home,
+    /** Waits until the webhook was told that a run ended, and returns that delivery. */
+    async delivered(runId: number): Promise<Record<string, unknown>> {
+      const wanted = `/sync_runs/${runId}/deliveries?event=sync.completed&state=delivered`;
+      const read = async () => (await api.get(wanted)).body.data as unknown[];
+      await expect.poll(async () => (await read()).length, { timeout: 30_000 }).toBe(1);
+      const words = ["--run", String(runId), "--webhook", "pager", "--state", "delivered"];
+      return onlyObject(["deliveries", "list", ...words]);
     },
   };
 }

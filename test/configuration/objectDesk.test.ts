@@ -332,7 +332,7 @@ describe("a change", () => {
     const elsewhere = { workspaceId: rows[0]!.id };
     await expect(change("sync", sync.id, elsewhere)).rejects.toBeInstanceOf(NotFound);
     await expect(change("source", sync.id + 1000)).rejects.toBeInstanceOf(NotFound);
-    const gone = { ...by(), ...elsewhere, kind: "sync", id: sync.id, expectedVersion: null } as const;
+    const gone = { ...by(), ...elsewhere, kind: "sync", id: sync.id, expectedVersions: null } as const;
     await expect(deleteObject(desk(), gone)).rejects.toBeInstanceOf(NotFound);
     expect(await row("syncs", sync.id)).toMatchObject({ version: 1 });
   });

@@ -46,7 +46,7 @@ describe("changes at one time", () => {
     const outcomes = await Promise.allSettled(
       sizes.map((batch_size) =>
         change("destination", destination.id, {
-          expectedVersion: 1,
+          expectedVersions: [1],
           edit: (entry) => ({ ...entry, batch_size }),
         }),
       ),
@@ -99,8 +99,8 @@ describe("changes at one time", () => {
 });
 
 describe("deleting", () => {
-  const remove = (kind: keyof EntryOf, id: number, expectedVersion: number | null = null) =>
-    deleteObject(desk(), { ...by(), kind, id, expectedVersion });
+  const remove = (kind: keyof EntryOf, id: number, expectedVersions: readonly number[] | null = null) =>
+    deleteObject(desk(), { ...by(), kind, id, expectedVersions });
 
   test("is refused while something uses it, which is named", async () => {
     const { source, model, destination } = await makeAll();
@@ -150,7 +150,7 @@ describe("deleting", () => {
 
   test("is refused for another version, and for a sync with a run under way", async () => {
     const { sync } = await makeAll();
-    await expect(remove("sync", sync.id, 7)).rejects.toBeInstanceOf(VersionConflict);
+    await expect(remove("sync", sync.id, [7])).rejects.toBeInstanceOf(VersionConflict);
     await db()
       .insertInto("egret.sync_states")
       .values({ sync_id: sync.id, active_run_id: 5, fingerprint: null })
@@ -219,7 +219,7 @@ destinations:
     // Also when the sync came between the plan and its turn.
     const file = parseEgretFile("workspace: demo\n", "egret.yaml", { env: {}, allowHttp: false });
     const syncs = await db().selectFrom("egret.syncs").select("id").where("name", "=", "by_hand").execute();
-    await deleteObject(desk(), { ...by(), kind: "sync", id: syncs[0]!.id, expectedVersion: null });
+    await deleteObject(desk(), { ...by(), kind: "sync", id: syncs[0]!.id, expectedVersions: null });
     const plan = await planChanges({ db: db(), box, file, describe: desk().describe });
     await makeSync({ model: "cities", destination: "Ops", key: "id" }, "By hand");
     const late = applyChanges({ db: db(), box, plan, actor: "egret apply" });

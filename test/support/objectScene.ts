@@ -102,7 +102,7 @@ export const change = <K extends keyof EntryOf>(
   kind: K,
   id: number,
   changes: Partial<Parameters<typeof updateObject<K>>[1]> = {},
-) => updateObject(desk(), { ...by(), kind, id, expectedVersion: null, ...changes });
+) => updateObject(desk(), { ...by(), kind, id, expectedVersions: null, ...changes });
 
 /** A row of a table of configured objects. */
 export async function row(table: string, id: number): Promise<Record<string, unknown>> {

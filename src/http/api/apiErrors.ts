@@ -44,6 +44,21 @@ export const errorSchema = z
   })
   .openapi("Error");
 
+/** The body of an error. */
+export function errorBody(
+  status: number,
+  message: string,
+  problems: readonly FieldProblem[] = [],
+): z.infer<typeof errorSchema> {
+  const isNumeric = status === 401 || status === 404;
+  return {
+    status: isNumeric ? status : "error",
+    message,
+    code: status,
+    ...(problems.length > 0 ? { errors: [...problems] } : {}),
+  };
+}
+
 /** The error's answer. */
 export function errorAnswer(
   context: Context,
@@ -51,16 +66,7 @@ export function errorAnswer(
   message: string,
   problems: readonly FieldProblem[] = [],
 ): Response {
-  const isNumeric = status === 401 || status === 404;
-  return context.json(
-    {
-      status: isNumeric ? status : "error",
-      message,
-      code: status,
-      ...(problems.length > 0 ? { errors: problems } : {}),
-    },
-    status,
-  );
+  return context.json(errorBody(status, message, problems), status);
 }
 
 /** An unknown object and one of another workspace answer alike. */

@@ -1,5 +1,6 @@
-/** Optimistic concurrency: the version of a configured object as an ETag, and the version that an If-Match asks for. */
+/** Optimistic concurrency: the version of a configured object as an ETag, and the versions that an If-Match asks for. */
 import type { Context } from "hono";
+import type { ExpectedVersions } from "../../configuration/expectedVersions.ts";
 import { ApiRefusal } from "./apiErrors.ts";
 
 /** A strong ETag, such as `"v3"`. */
@@ -12,15 +13,23 @@ export function setEtag(context: Context, version: number): void {
   context.header("ETag", etagOf(version));
 }
 
+/** One of a list; it may hold commas, but no quotes. Source: RFC 9110, 8.8.3. */
+const ENTITY_TAG = /(?:W\/)?"([!#-~\u0080-\u00ff]*)"/g;
+
 /**
- * The version that the request's If-Match names; null when there is none, or it takes any (`*`).
- * @throws ApiRefusal (412) for what is no ETag of ours: it can match nothing.
+ * The versions that the request's If-Match names, one or a list (RFC 9110, 13.1.1); null when there is none, or it takes
+ * any (`*`).
+ * @throws ApiRefusal (412) for what holds no ETag of ours: it can match nothing.
  */
-export function expectedVersion(context: Context): number | null {
+export function expectedVersions(context: Context): ExpectedVersions {
   const header = context.req.header("If-Match")?.trim();
   if (header === undefined || header === "*") return null;
-  const [, digits] = /^(?:W\/)?"v(\d{1,9})"$/.exec(header) ?? [];
-  // A proxy that compresses makes our tag a weak one; the version in it is the same.
-  if (digits !== undefined) return Number(digits);
-  throw new ApiRefusal(412, "If-Match is no ETag of this object: send the one that GET answered.");
+  const isList = /^[\t ,]*$/.test(header.replaceAll(ENTITY_TAG, ""));
+  // A proxy that compresses makes our tag a weak one, which by the letter matches nothing: the version in it is the same.
+  const versions = [...header.matchAll(ENTITY_TAG)].flatMap(([, tag = ""]) => {
+    const digits = /^v(\d{1,9})$/.exec(tag)?.[1];
+    return digits === undefined ? [] : Number(digits);
+  });
+  if (isList && versions.length > 0) return versions;
+  throw new ApiRefusal(412, "If-Match has no ETag of this object: send the one that GET answered.");
 }

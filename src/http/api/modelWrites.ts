@@ -1,6 +1,8 @@
 /** Makes and changes models for both of their names in the API, and reads them page by page. */
+
 import { z } from "@hono/zod-openapi";
 import type { Kysely } from "kysely";
+import type { ExpectedVersions } from "../../configuration/expectedVersions.ts";
 import { createObject, type EntryOf, updateObject } from "../../configuration/objectDesk.ts";
 import type { Database } from "../../projections/database.ts";
 import type { ApiDesk } from "./apiDesk.ts";
@@ -57,7 +59,7 @@ export async function changeModel(
     workspaceId: number;
     id: number;
     actor: string;
-    expectedVersion: number | null;
+    expectedVersions: ExpectedVersions;
     name?: string | undefined;
     query?: string | undefined;
     description?: string | null | undefined;

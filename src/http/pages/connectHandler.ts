@@ -113,7 +113,7 @@ async function subjectOf({ desk, objects, link }: LinkVisit): Promise<Subject> {
   if (form === undefined) throw new Error(`link ${link.id} is for the unknown type ${link.type}`);
   if (id === null) return { form, id, existing: null };
   const items = await readItems(desk.db, objects.box, link.workspace_id);
-  const item = findItem(items, { kind, id, expectedVersion: null });
+  const item = findItem(items, { kind, id, expectedVersions: null });
   return { form, id, existing: { label: item.label ?? item.name, entry: entryOf(kind, item) } };
 }
 
@@ -156,7 +156,7 @@ async function save(
   if (id === null) return (await createObject(objects, { ...common, entry })).id;
   // What was stored meanwhile by someone else is merged with, not written over.
   const edit = (before: EntryOf[Kind]) => form.read(sent, before).entry;
-  await updateObject(objects, { ...common, id, expectedVersion: null, edit });
+  await updateObject(objects, { ...common, id, expectedVersions: null, edit });
   return id;
 }
 

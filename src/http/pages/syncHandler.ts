@@ -84,7 +84,7 @@ export async function takeSyncForm(
     }
     const edit = (before: EntryOf["sync"]) => entryOfState(before, state);
     const change = { ...common, id, edit, pausedByHand: state.isPaused };
-    const checked = await checkChange(objects, { ...change, expectedVersion: null });
+    const checked = await checkChange(objects, { ...change, expectedVersions: null });
     const toConfirm = await resendToConfirm(visit.desk, checked, sent.text("confirmed"));
     if (toConfirm !== null) {
       const { columns } = await columnsOf(visit, subject);
@@ -92,7 +92,7 @@ export async function takeSyncForm(
     }
     return await saveWithLink(context, visit, async () => {
       // What was agreed to holds for the sync as it was looked at.
-      await updateObject(objects, { ...change, expectedVersion: checked.before.version });
+      await updateObject(objects, { ...change, expectedVersions: [checked.before.version] });
       return id;
     });
   } catch (error) {
@@ -134,7 +134,7 @@ const labelOf = ({ label, name }: { label?: string | null; name: string }): stri
 async function subjectOf({ desk, link }: LinkVisit, asked: Asked): Promise<Subject | null> {
   const items = await readItems(desk.db, desk.box, link.workspace_id);
   if (link.purpose === "sync_management") return newSubject(items, asked);
-  const item = findItem(items, { kind: "sync", id: link.sync_id ?? 0, expectedVersion: null });
+  const item = findItem(items, { kind: "sync", id: link.sync_id ?? 0, expectedVersions: null });
   return standingSubject(desk, { items, item, asked });
 }
 

@@ -1,46 +1,36 @@
 /** What saving a sync on its page makes the next run send again: told first, and saved once the person has seen that. */
 import { createHash } from "node:crypto";
 import { html } from "hono/html";
-import { loudChanges } from "../../configuration/objectChecks.ts";
 import type { CheckedChange } from "../../configuration/objectDesk.ts";
-import { readSync } from "../../configuration/store.ts";
-import { wantedSync } from "../../configuration/wantedSync.ts";
-import { RunFailure } from "../../domain/errors.ts";
-import { type Resend, resendOf } from "../../engine/resend.ts";
-import { ASKED_BY_API } from "../../runtime/sourceRefresh.ts";
+import type { Resend } from "../../engine/resend.ts";
 import type { ApiDesk } from "../api/apiDesk.ts";
+import { forecastResend, type ResendForecast } from "../resendForecast.ts";
 import type { Html } from "./layout.ts";
 
 /** What a person has to know before it is saved. */
 export interface ToConfirm {
   /** Stands for this change with these reasons: comes back with the form that confirms it. */
   digest: string;
-  /** What is sent again, or why that cannot be told. */
-  resend: Resend | { unknown: string };
+  resend: ResendForecast["resend"];
 }
 
 /** What of a change has to be confirmed, and was not; null when nothing has to. */
 export async function resendToConfirm(
-  { db, box }: Pick<ApiDesk, "db" | "box">,
-  { before, after, items }: CheckedChange,
+  desk: Pick<ApiDesk, "db" | "box">,
+  change: CheckedChange,
   confirmed: string,
 ): Promise<ToConfirm | null> {
-  const changes = loudChanges(before, after);
-  const stored = changes.length === 0 ? null : await readSync(db, box, before.id);
-  if (stored === null) return null;
-  const wanted = await wantedSync(db, items, stored);
-  const resend = await resendOf(db, wanted, ASKED_BY_API).catch((error: unknown) => {
-    if (!(error instanceof RunFailure)) throw error;
-    return { unknown: error.message };
-  });
-  if (resend === null || ("rows" in resend && resend.rows === 0)) return null;
+  const forecast = await forecastResend(desk, change);
+  if (forecast === null) return null;
+  const { changes, resend } = forecast;
   // Not the number of rows: runs move it while the person reads.
   const what = JSON.stringify([changes, "reasons" in resend ? resend.reasons : null]);
   const digest = createHash("sha256").update(what).digest("base64url");
   return digest === confirmed ? null : { digest, resend };
 }
 
-const REASONS: Readonly<Record<Resend["reasons"][number], string>> = {
+/** Why a run is a full sync, in words for people. */
+export const FULL_SYNC_WORDS: Readonly<Record<Resend["reasons"][number], string>> = {
   first_run: "It has not run before.",
   user_requested: "That was asked for.",
   mapping_added: "A field was added.",
@@ -64,7 +54,7 @@ export function resendHtml(toConfirm: ToConfirm | null): Html {
   return html`<div class="note plain" role="alert"><p><strong>${title}</strong></p>
     <p>The next run sends them to the destination although it has accepted them before.
       Nothing is saved yet: save once more at the end of the form, or change it.</p>
-    ${reasons.length === 0 ? "" : html`<ul>${reasons.map((reason) => html`<li>${REASONS[reason]}</li>`)}</ul>`}</div>`;
+    ${reasons.length === 0 ? "" : html`<ul>${reasons.map((reason) => html`<li>${FULL_SYNC_WORDS[reason]}</li>`)}</ul>`}</div>`;
 }
 
 function rowsOf(rows: number | null): string {

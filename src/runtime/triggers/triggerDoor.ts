@@ -22,6 +22,7 @@ import {
 } from "./triggerCommand.ts";
 import type { TriggerDesk, TriggeredSync } from "./triggerDesk.ts";
 import { type Glance, type GlanceAsk, glanceAt } from "./triggerGlance.ts";
+import { firstEventOf } from "./unbegunRuns.ts";
 
 /** A trigger by hand; `sync` is its id. */
 export type DoorTrigger = Omit<CommandInHand<"trigger">, "payload"> & {
@@ -73,8 +74,10 @@ export function openTriggerDoor({ database, log }: { database: OpenDatabase; log
       if (performance.now() > deadline) break;
       await delay(LOOK_EVERY_MS);
     }
-    // Whoever claimed the sync for it died before the run began.
-    await begin(triggeredEvent(command, { sync, runId: run.runId }));
+    // Whoever claimed the sync for it died before the run began: it begins as what was asked for then, not now.
+    const { workspaceId, runId } = run;
+    const asAsked = await firstEventOf(database.db, { workspaceId, runId, sync });
+    await begin(asAsked ?? triggeredEvent(command, { sync, runId }));
   };
 
   return {

@@ -8,7 +8,7 @@ import { toError } from "../../domain/errors.ts";
 import type { EventLog } from "../../log/eventLog.ts";
 import type { Database } from "../../projections/database.ts";
 import { DOOR_PREFIX, wishesIn } from "./doorCommandId.ts";
-import { beginInLog, triggeredEvent } from "./triggerCommand.ts";
+import { beginInLog, type FirstEvent, triggeredEvent } from "./triggerCommand.ts";
 
 export interface UnbegunRunsOptions {
   db: Kysely<Database>;
@@ -81,19 +81,54 @@ async function claimedRuns({ db, olderThanMs = OLDER_THAN_MS }: UnbegunRunsOptio
   return rows;
 }
 
-async function beginIfUnbegun({ log, logger }: UnbegunRunsOptions, claim: ClaimedRun): Promise<boolean> {
-  const { run_id: runId, sync_id: syncId, sync_name: name, workspace_id: workspaceId } = claim;
-  if ((await log.last({ kind: "run", workspaceId, syncId, runId })) !== null) return false;
-  const { command_id: commandId } = claim;
+/**
+ * How a run begins that the API accepted by an earlier trigger, as what that asked for; null for another's command, which
+ * comes back by itself.
+ */
+export async function firstEventOf(
+  db: Kysely<Database>,
+  run: { workspaceId: number; runId: number; sync: { id: number; name: string } },
+): Promise<FirstEvent | null> {
+  const claim = await db
+    .selectFrom("egret.accepted_commands")
+    .select("command_id")
+    .where("run_id", "=", run.runId)
+    .where("workspace_id", "=", run.workspaceId)
+    .where("skipped_for", "is", null)
+    // Others may wait with it: the first made it what it is.
+    .orderBy("accepted_at")
+    .limit(1)
+    .executeTakeFirst();
+  const commandId = claim?.command_id ?? "";
+  return commandId.startsWith(DOOR_PREFIX) ? lateBeginning({ ...run, commandId }) : null;
+}
+
+function lateBeginning({
+  workspaceId,
+  runId,
+  sync,
+  commandId,
+}: {
+  workspaceId: number;
+  runId: number;
+  sync: { id: number; name: string };
+  commandId: string;
+}): FirstEvent {
   const payload = {
-    sync: syncId,
+    sync: sync.id,
     force_full_sync: false,
     ...Object.fromEntries(wishesIn(commandId).map((wish) => [wish, true])),
     reason: "API, whose process ended meanwhile",
     requested_via: "API",
   } as const;
-  const command = { workspaceId, commandId, payload, traceparent: undefined };
-  await beginInLog(log, triggeredEvent(command, { sync: { id: syncId, name }, runId }));
+  return triggeredEvent({ workspaceId, commandId, payload, traceparent: undefined }, { sync, runId });
+}
+
+async function beginIfUnbegun({ log, logger }: UnbegunRunsOptions, claim: ClaimedRun): Promise<boolean> {
+  const { run_id: runId, sync_id: syncId, sync_name: name, workspace_id: workspaceId } = claim;
+  if ((await log.last({ kind: "run", workspaceId, syncId, runId })) !== null) return false;
+  const { command_id: commandId } = claim;
+  await beginInLog(log, lateBeginning({ workspaceId, runId, sync: { id: syncId, name }, commandId }));
   logger.info({ run: runId, sync: syncId }, "trigger.begun_late");
   return true;
 }

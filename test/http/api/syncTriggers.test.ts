@@ -265,6 +265,21 @@ describe("a run that a process accepted and did not live to begin", () => {
     expect(await endOf(scene.api, runId)).toMatchObject({ status: "completed" });
   });
 
+  test("is begun by the next trigger as what it was asked for, and who asks for more is refused", async () => {
+    const { id, runId } = await claim({ force_full_sync: true });
+    const more = await scene.api.post(`/syncs/${id}/trigger?allow_deletes=true`);
+    expect([more.status, more.body.message]).toEqual([
+      409,
+      expect.stringContaining(`allow_deletes: run ${runId} is under way`) as string,
+    ]);
+    const end = await endOf(scene.api, runId);
+    expect(end).toMatchObject({ status: "completed", full_sync: true });
+    expect(end.full_sync_reasons).toContain("user_requested");
+    const { body } = await scene.api.get(`/sync_runs/${runId}/events`);
+    expect(body.data[0]).toMatchObject({ type: "sync.triggered", data: { force_full_sync: true } });
+    expect(body.data[0].data.allow_deletes).toBeUndefined();
+  });
+
   test("is begun by itself, as what it was asked for", async () => {
     const { id, runId, db } = await claim({ force_full_sync: true });
     const { log } = scene.egret.services;

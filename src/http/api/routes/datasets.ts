@@ -7,7 +7,7 @@ import { created, deleted, envelope, success, updated, wordOnly } from "../answe
 import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";
 import { endpoint, idInBody, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { changeModel, descriptionSchema, makeModel, queryText, readModelPage } from "../modelWrites.ts";
 import { datasetSchema, presentDataset, readModelRow } from "../objects/model.ts";
 import { readSourceRow } from "../objects/source.ts";
@@ -148,7 +148,7 @@ export function datasetRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
       const message = "A dataset stays with its source; make another over the other source.";
       throw invalidObject([{ field: "source_id", message }]);
     }
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await changeModel(desk, { ...place, ...by, ...changes });
     const row = await readModelRow(db, place);
     setEtag(context, row.version);
@@ -157,7 +157,7 @@ export function datasetRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
 
   room.openapi(remove, async (context) => {
     const place = placeOf(context, context.req.valid("param").id);
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await deleteObject(desk, { ...place, ...by, kind: "model" });
     return context.json(deleted(), 200);
   });

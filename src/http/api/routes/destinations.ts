@@ -10,7 +10,7 @@ import { configurationDesk } from "../configurationDesk.ts";
 import { testNow, testSoon } from "../connectionTests.ts";
 import { credentialsOf, DESTINATION_KINDS, fieldsOf, refuseOtherType } from "../destinationCredentials.ts";
 import { endpoint, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { namingFields } from "../fieldNames.ts";
 import {
   type DestinationRow,
@@ -205,7 +205,7 @@ export function destinationRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
         ...place,
         actor: actorOf(context.get("caller")),
         kind: "destination",
-        expectedVersion: expectedVersion(context),
+        expectedVersions: expectedVersions(context),
         ...(read === null ? {} : { edit: (entry: EntryOf["destination"]) => mergeCredentials(entry, read) }),
         ...(name === undefined ? {} : { label: name }),
         ...(paused === undefined ? {} : { pausedByHand: paused }),
@@ -219,7 +219,7 @@ export function destinationRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
 
   room.openapi(remove, async (context) => {
     const place = placeOf(context, context.req.valid("param").id);
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await deleteObject(objects, { ...place, ...by, kind: "destination" });
     return context.json(deleted(), 200);
   });

@@ -8,7 +8,7 @@ import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";
 import { notFound } from "../apiErrors.ts";
 import { endpoint, idParam, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { changeModel, descriptionSchema, makeModel, queryText, readModelPage } from "../modelWrites.ts";
 import { modelSchema, presentModel, readModelRow } from "../objects/model.ts";
 import { refreshQuery, sourceRefreshSchema, sourceRefreshStatusSchema } from "../objects/refresh.ts";
@@ -165,7 +165,7 @@ export function modelRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
   room.openapi(change, async (context) => {
     const workspaceId = context.get("workspaceId");
     const { id } = await rowAt(workspaceId, context.req.valid("param"));
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await changeModel(desk, { workspaceId, id, ...by, ...context.req.valid("json") });
     const row = await rowAt(workspaceId, context.req.valid("param"));
     setEtag(context, row.version);
@@ -175,7 +175,7 @@ export function modelRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
   room.openapi(remove, async (context) => {
     const workspaceId = context.get("workspaceId");
     const { id } = await rowAt(workspaceId, context.req.valid("param"));
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await deleteObject(desk, { workspaceId, id, ...by, kind: "model" });
     return context.json(deleted(), 200);
   });

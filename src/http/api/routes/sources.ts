@@ -10,7 +10,7 @@ import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";
 import { configurationDesk } from "../configurationDesk.ts";
 import { endpoint, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { namingFields } from "../fieldNames.ts";
 import {
   findSource,
@@ -202,7 +202,7 @@ export function sourceRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
       ...place,
       actor: actorOf(context.get("caller")),
       kind: "source",
-      expectedVersion: expectedVersion(context),
+      expectedVersions: expectedVersions(context),
       edit: (entry: EntryOf["source"]) => edited(entry, connection),
       ...(label === null ? {} : { label }),
     } as const;
@@ -217,7 +217,7 @@ export function sourceRoutes(desk: ApiDesk): OpenAPIHono<ApiEnv> {
 
   room.openapi(remove, async (context) => {
     const place = placeOf(context, context.req.valid("param").id);
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await deleteObject(objects, { ...place, ...by, kind: "source" });
     return context.json(deleted(), 200);
   });

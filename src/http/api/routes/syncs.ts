@@ -1,6 +1,7 @@
 /** /syncs: made, changed and deleted in the form that clients of the Census API know. Runs are in syncTriggers.ts and syncRuns.ts. */
 import { z } from "@hono/zod-openapi";
 import {
+  checkChange,
   checkObject,
   createObject,
   deleteObject,
@@ -9,18 +10,20 @@ import {
 } from "../../../configuration/objectDesk.ts";
 import { pageOfSyncViews, readSyncView, type SyncView } from "../../../configuration/syncViews.ts";
 import { ReadBarrier } from "../../../runtime/readBarrier.ts";
+import { forecastResend } from "../../resendForecast.ts";
 import { created, deleted, envelope, success, updated, wordOnly } from "../answers.ts";
 import type { ApiDesk } from "../apiDesk.ts";
 import { actorOf } from "../apiEnv.ts";
 import { notFound } from "../apiErrors.ts";
 import { configurationDesk } from "../configurationDesk.ts";
 import { endpoint, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { namingFields } from "../fieldNames.ts";
 import { presentSync, syncSchema } from "../objects/sync.ts";
 import { cutOf, listAnswer, listOf, pageQuery } from "../paging.ts";
 import { readSyncChange } from "../syncs/change.ts";
 import { newSyncSchema, syncChangesSchema } from "../syncs/input.ts";
+import { presentResend, resendSchema } from "../syncs/resend.ts";
 
 const TAG = "Syncs";
 
@@ -95,6 +98,12 @@ const show = endpoint(
   { tag: TAG, scope: "read", refusals: [404] },
 );
 
+const changedSchema = z.object({
+  status: z.enum(["updated", "success"]),
+  data: syncSchema,
+  resend: resendSchema.nullish(),
+});
+
 const change = endpoint(
   {
     method: "patch",
@@ -102,9 +111,12 @@ const change = endpoint(
     summary: "Change a sync",
     description:
       "What is left out stays; lists and objects are replaced whole, so send them complete. `paused` pauses and resumes: " +
-      "a run under way goes on, and nothing is caught up.",
+      "a run under way goes on, and nothing is caught up. Where the change makes the next run send rows again that were " +
+      "accepted, `resend` beside `data` tells how many. With `validate_only` it tells so before, and nothing is changed.",
     request: { params: idParams, body: jsonBody(syncChangesSchema, { paused: true }) },
-    responses: { 200: json(envelope("updated", syncSchema), "the sync as it is now") },
+    responses: {
+      200: json(changedSchema, "the sync as it is now; with `validate_only` as it stays, under `success`"),
+    },
   },
   { tag: TAG, scope: "admin", refusals: [404, 409, 412, 503] },
 );
@@ -172,27 +184,35 @@ export function syncRoutes(desk: ApiDesk) {
     const place = { workspaceId: context.get("workspaceId"), id: context.req.valid("param").id };
     const { workspaceId } = place;
     const standing = await requireView(desk, place);
-    const wished = await readSyncChange(db, { workspaceId, standing }, context.req.valid("json"));
+    const { validate_only: isCheck, ...input } = context.req.valid("json");
+    const wished = await readSyncChange(db, { workspaceId, standing }, input);
     const { label, attributes, pausedByHand } = wished;
     const wanted = {
       ...place,
       actor: actorOf(context.get("caller")),
       kind: "sync",
-      expectedVersion: expectedVersion(context),
+      expectedVersions: expectedVersions(context),
       edit: (entry: EntryOf["sync"]) => wished.edit(entry),
       attributes,
       ...(label === undefined ? {} : { label }),
       ...(pausedByHand === undefined ? {} : { pausedByHand }),
     } as const;
+    const checked = await namingFields(wished.nameOf, () => checkChange(objects, wanted));
+    const resend = presentResend(await forecastResend(desk, checked));
+    if (isCheck === true) {
+      setEtag(context, standing.version);
+      return context.json({ ...success(presentSync(standing)), resend }, 200);
+    }
     await namingFields(wished.nameOf, () => updateObject(objects, wanted));
     const view = await requireView(desk, place);
     setEtag(context, view.version);
-    return context.json(updated(presentSync(view)), 200);
+    const answer = updated(presentSync(view));
+    return context.json(resend === null ? answer : { ...answer, resend }, 200);
   });
 
   room.openapi(remove, async (context) => {
     const place = { workspaceId: context.get("workspaceId"), id: context.req.valid("param").id };
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await deleteObject(objects, { ...place, ...by, kind: "sync" });
     return context.json(deleted(), 200);
   });

@@ -9,7 +9,7 @@ import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";
 import { configurationDesk } from "../configurationDesk.ts";
 import { endpoint, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { namingFields } from "../fieldNames.ts";
 import {
   newWebhookSchema,
@@ -145,7 +145,7 @@ export function webhookRoutes(desk: ApiDesk) {
       ...place,
       actor,
       kind: "webhook",
-      expectedVersion: expectedVersion(context),
+      expectedVersions: expectedVersions(context),
       edit: (entry: Entry) => applyTo(entry, settings),
       ...(name === undefined ? {} : { label: name }),
       ...(paused === undefined ? {} : { pausedByHand: paused }),
@@ -160,7 +160,7 @@ export function webhookRoutes(desk: ApiDesk) {
 
   room.openapi(remove, async (context) => {
     const place = placeOf(context, context.req.valid("param").id);
-    const by = { actor: actorOf(context.get("caller")), expectedVersion: expectedVersion(context) };
+    const by = { actor: actorOf(context.get("caller")), expectedVersions: expectedVersions(context) };
     await deleteObject(objects, { ...place, ...by, kind: "webhook" });
     return context.json(deleted(), 200);
   });

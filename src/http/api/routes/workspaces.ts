@@ -14,7 +14,7 @@ import type { ApiDesk } from "../apiDesk.ts";
 import { type ApiEnv, actorOf } from "../apiEnv.ts";
 import { notFound } from "../apiErrors.ts";
 import { endpoint, idParams, json, jsonBody, rooms } from "../endpoint.ts";
-import { expectedVersion, setEtag } from "../etag.ts";
+import { expectedVersions, setEtag } from "../etag.ts";
 import { presentWorkspace, workspaceSchema } from "../objects/workspace.ts";
 import { cutOf, listAnswer, listOf, pageQuery } from "../paging.ts";
 
@@ -172,7 +172,7 @@ export function workspaceRoutes(
     const { name, notification_emails } = context.req.valid("json");
     const row = await updateWorkspace(db, {
       id: context.req.valid("param").id,
-      expectedVersion: expectedVersion(context),
+      expectedVersions: expectedVersions(context),
       actor: actorOf(context.get("caller")),
       ...(name === undefined ? {} : { label: name }),
       ...(notification_emails === undefined ? {} : { notificationEmails: notification_emails }),
@@ -183,7 +183,7 @@ export function workspaceRoutes(
   room.openapi(deleteRoute, async (context) => {
     await deleteWorkspace(db, {
       id: context.req.valid("param").id,
-      expectedVersion: expectedVersion(context),
+      expectedVersions: expectedVersions(context),
       actor: actorOf(context.get("caller")),
     });
     forgetTokens();

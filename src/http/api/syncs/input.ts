@@ -96,6 +96,10 @@ export const syncChangesSchema = z
     field_mappings: fields.mappings
       .nullish()
       .openapi({ description: "the same as mappings, which count before" }),
+    validate_only: flag.openapi({
+      description:
+        "true: everything is checked, the answer tells what would be sent again, and nothing is changed",
+    }),
   })
   .openapi("SyncChanges");
 export type SyncChanges = z.infer<typeof syncChangesSchema>;
