@@ -5,6 +5,7 @@ import type { Kysely, Selectable } from "kysely";
 import type { Pool } from "pg";
 import copyStreams from "pg-copy-streams";
 import type { ApiAuditTable } from "../projections/apiTables.ts";
+import { COPY_NULL, copyText } from "../projections/copyText.ts";
 import type { Database } from "../projections/database.ts";
 
 /** A writing request that got past its token, or a form that was sent with a link. */
@@ -32,26 +33,13 @@ export async function writeAuditLines(pool: Pool, lines: readonly AuditLine[]): 
   client.release();
 }
 
-const NULL = "\\N";
-const COPY_ESCAPES: Readonly<Record<string, string>> = {
-  "\\": "\\\\",
-  "\t": "\\t",
-  "\n": "\\n",
-  "\r": "\\r",
-};
-
 /** The line of an entry, its columns in the order in which COPY wants them. */
 export function auditLine(entry: AuditEntry): AuditLine {
   const { token_id, link_id, workspace_id, method, route, object_id, status } = entry;
-  const by = `${token_id ?? NULL}\t${link_id ?? NULL}\t${copyText(entry.token_name)}\t${workspace_id ?? NULL}`;
+  const by = `${token_id ?? COPY_NULL}\t${link_id ?? COPY_NULL}\t${copyText(entry.token_name)}\t${workspace_id ?? COPY_NULL}`;
   const what = `${copyText(method)}\t${copyText(route)}\t${copyText(object_id)}\t${status}`;
   const whence = `${copyText(entry.address)}\t${copyText(entry.user_agent)}\t${copyText(entry.request_id)}`;
   return `${entry.at.toISOString()}\t${by}\t${what}\t${whence}\n`;
-}
-
-function copyText(value: string | null): string {
-  if (value === null) return NULL;
-  return value.replace(/[\\\t\n\r]/g, (character) => COPY_ESCAPES[character] ?? character);
 }
 
 /** Entries of a workspace in order of writing, and how many there are in all. */

@@ -1,6 +1,6 @@
 /** The event log: append at an expected version, load an aggregate's history, follow a stream. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { headers, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
 import { type Aggregate, aggregateName } from "../domain/aggregate.ts";
 import { LogCorrupt, Unavailable, VersionConflict } from "../domain/errors.ts";
 import {
@@ -11,6 +11,7 @@ import {
   subjectWord,
   subjectWords,
 } from "../domain/event.ts";
+import { AppendHeaders } from "./appendHeaders.ts";
 import { decodeEvent, encodeEvent } from "./codec.ts";
 import type { LogConnection } from "./connection.ts";
 import { newEventId } from "./eventId.ts";
@@ -90,10 +91,11 @@ export class EventLog {
       data: draft.data,
     } as AnyEvent;
     const root = this.topology.aggregate(aggregate);
-    const expectations = headers();
-    expectations.append("Nats-Msg-Id", `${event.subject}:${event.version}:${id}`);
-    expectations.append("Nats-Expected-Last-Subject-Sequence", String(head.sequence));
-    expectations.append("Nats-Expected-Last-Subject-Sequence-Subject", `${root}.*`);
+    const expectations = new AppendHeaders({
+      messageId: `${event.subject}:${event.version}:${id}`,
+      lastSequence: head.sequence,
+      lastOf: `${root}.*`,
+    });
     const subject = `${root}.${subjectWord(draft.type)}`;
     const payload = encodeEvent(event);
     const deadline = Date.now() + APPEND_PATIENCE_MS;

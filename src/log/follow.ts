@@ -1,4 +1,5 @@
 /** Follows a stream of events in order, in batches of what has come. */
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type ConsumerMessages,
   DeliverPolicy,
@@ -11,6 +12,13 @@ import { decodeEvent } from "./codec.ts";
 import type { LogConnection } from "./connection.ts";
 import type { StreamName } from "./topology.ts";
 
+/** How long events gather after a batch that was not full, ms. */
+export interface Gathering {
+  mostMs: number;
+  /** It ends sooner when nothing came for so long. */
+  quietMs: number;
+}
+
 /** Where to begin: a sequence number, or only what comes from now on. */
 export interface FollowOptions {
   fromSequence: number | "new";
@@ -18,6 +26,8 @@ export interface FollowOptions {
   signal: AbortSignal;
   /** Only events on these subjects below `<prefix>.events.`; wildcards allowed. */
   filters?: readonly string[] | undefined;
+  /** Given the events of a batch, how the next one gathers; not given, it is what has come. */
+  gathering?: ((events: number) => Gathering) | undefined;
 }
 
 /** Short, since an ordered consumer that is reset stalls for one and a half times this; ms. */
@@ -30,7 +40,7 @@ const PULL_EXPIRES_MS = 2_000;
 export async function* follow(
   { js, topology }: LogConnection,
   stream: StreamName,
-  { fromSequence, maxBatch, signal, filters }: FollowOptions,
+  { fromSequence, maxBatch, signal, filters, gathering }: FollowOptions,
 ): AsyncGenerator<StoredEvent<AnyEvent>[], void, void> {
   const name = topology.eventStreams[stream];
   const start: Partial<OrderedConsumerOptions> =
@@ -51,6 +61,8 @@ export async function* follow(
       const batch = await arrivals.take(maxBatch);
       if (batch === null) return;
       yield batch.map(({ data, seq }) => ({ event: decodeEvent(data, `${name} #${seq}`), sequence: seq }));
+      if (gathering !== undefined && batch.length < maxBatch)
+        await arrivals.gather(maxBatch, gathering(batch.length), signal);
     }
   } finally {
     signal.removeEventListener("abort", stop);
@@ -95,6 +107,16 @@ class Arrivals {
     this.#held = this.#held.slice(count);
     this.#taken.resolve();
     return batch;
+  }
+
+  /** Returns when so many are there, or the time to gather is over. */
+  async gather(enough: number, { mostMs, quietMs }: Gathering, signal: AbortSignal): Promise<void> {
+    const until = performance.now() + mostMs;
+    for (let leftMs = mostMs; leftMs > 0 && this.#held.length < enough; leftMs = until - performance.now()) {
+      const before = this.#held.length;
+      await delay(Math.min(quietMs, leftMs), undefined, { signal }).catch(() => undefined);
+      if (this.#held.length === before || signal.aborted) return;
+    }
   }
 
   async #collect(): Promise<void> {

@@ -5,6 +5,7 @@
 import type { Msg, MsgHdrs, NatsConnection, Subscription } from "nats";
 import { createInbox } from "nats";
 import { AppError, Unavailable } from "../domain/errors.ts";
+import type { AppendHeaders } from "./appendHeaders.ts";
 import { atTurnEnd } from "./turnEnd.ts";
 
 /** What the server says of a stored message. */
@@ -53,7 +54,9 @@ export class Publisher {
    * @throws PublishRefused when the server says no, Unavailable when no answer comes in time: the outcome is
    * then unknown, and the caller has to read before it tries again.
    */
-  publish(subject: string, payload: Uint8Array, headers: MsgHdrs): Promise<PublishAck> {
+  publish(subject: string, payload: Uint8Array, given: MsgHdrs | AppendHeaders): Promise<PublishAck> {
+    // The client asks headers that it sends for nothing but their bytes.
+    const headers = given as MsgHdrs;
     return new Promise((resolve, reject) => {
       const token = (this.#next++).toString(36);
       this.#waiting.set(token, { resolve, reject, deadline: Date.now() + this.#timeoutMs });

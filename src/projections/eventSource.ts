@@ -17,12 +17,18 @@ export interface StreamInfo {
   lastSequence: number;
 }
 
+/** Where to begin, and how batches are cut. */
+export interface FollowedFrom {
+  fromSequence: number;
+  maxBatch: number;
+  signal: AbortSignal;
+  /** Given the events of a batch that was not full: how long the next one gathers at most, and how long without any coming, ms. */
+  gathering?: (events: number) => { mostMs: number; quietMs: number };
+}
+
 /** The part of the log that projections read. */
 export interface EventSource {
   /** Batches of events with sequence >= fromSequence, in order, until the signal aborts; at most maxBatch each. */
-  follow(
-    stream: StreamName,
-    options: { fromSequence: number; maxBatch: number; signal: AbortSignal },
-  ): AsyncIterable<StoredEvent[]>;
+  follow(stream: StreamName, options: FollowedFrom): AsyncIterable<StoredEvent[]>;
   info(stream: StreamName): Promise<StreamInfo>;
 }

@@ -37,10 +37,10 @@ export interface Projector {
 
 const DEFAULT_MAX_BATCH = 1_000;
 /** After a batch that was not full, the next one gathers for so long; one that comes later is projected at once. */
-const GATHER_MS = 40;
+const GATHERING = { mostMs: 40, quietMs: 40 };
 /** After one of so many events it gathers longer: with thousands a second, fewer transactions are felt and the wait is not. */
 const BUSY_EVENTS = 100;
-const BUSY_GATHER_MS = 100;
+const BUSY_GATHERING = { mostMs: 100, quietMs: 20 };
 const STANDBY_POLL_MS = 1_000;
 const PAUSED_POLL_MS = 100;
 const BACKOFF_FIRST_MS = 200;
@@ -143,6 +143,8 @@ async function followOnce(options: ProjectorOptions, following: Following): Prom
       fromSequence: position + 1,
       maxBatch,
       signal: stop.signal,
+      // What comes right after is gathered: a transaction for a few events costs as much as one for many.
+      gathering: (events) => (events < BUSY_EVENTS ? GATHERING : BUSY_GATHERING),
     });
     for await (const events of batches) {
       const batch = { stream, streamCreated: info.created, events, after: position };
@@ -157,9 +159,6 @@ async function followOnce(options: ProjectorOptions, following: Following): Prom
         );
       }
       if (closing.aborted) return;
-      // What comes right after is gathered: a transaction for a few events costs as much as one for many.
-      const gatherMs = events.length < BUSY_EVENTS ? GATHER_MS : BUSY_GATHER_MS;
-      if (events.length < maxBatch) await pause(gatherMs, stop.signal);
     }
     // A rebuild can put the checkpoint where it likes; anything else that ends a follow early is trouble.
     if (!stop.signal.aborted) throw new Error(`following the ${stream} stream ended by itself`);

@@ -1,5 +1,9 @@
 /** Reads and writes rows of read models by the batch: one statement a table, however many rows. */
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import pg from "pg";
+import copyStreams from "pg-copy-streams";
+import { COPY_NULL, copyText } from "./copyText.ts";
 
 /** A transaction's connection, and the schema that holds the read models it writes. */
 export interface ReadModelWriter {
@@ -62,9 +66,9 @@ export async function writeRows<Row extends object>(
 }
 
 /**
- * Writes rows that are as good as always new: a plain insert costs about half of one that looks for conflicts, so
- * only when a row does exist is the statement taken back and the rows replaced. The same with partitions: that one is
- * missing, which happens about once a day, is learned from the insert that fails.
+ * Writes rows that are as good as always new, by COPY: an insert costs twice as much, and one that looks for conflicts four
+ * times. Only when a row does exist is it taken back and the rows replaced. The same with partitions: that one is
+ * missing, which happens about once a day, is learned from the COPY that fails.
  */
 export async function writeNewRows<Row extends object>(
   writer: ReadModelWriter,
@@ -72,23 +76,46 @@ export async function writeNewRows<Row extends object>(
   rows: readonly Row[],
 ): Promise<void> {
   if (rows.length === 0) return;
-  await writer.client.query("savepoint plain_insert");
+  await writer.client.query("savepoint new_rows");
   try {
-    await insertRows(writer, table, rows, "");
+    await copyRows(writer, table, rows);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     const makePartitions = code === NO_PARTITION ? table.makePartitions : undefined;
     if (code !== UNIQUE_VIOLATION && makePartitions === undefined) throw error;
-    await writer.client.query("rollback to savepoint plain_insert");
+    await writer.client.query("rollback to savepoint new_rows");
     await makePartitions?.(writer, rows);
     await writeRows(writer, table, rows);
   }
-  await writer.client.query("release savepoint plain_insert");
+  await writer.client.query("release savepoint new_rows");
 }
 
 const UNIQUE_VIOLATION = "23505";
 /** Of a row that fits no partition; no read model has a check of its own. */
 const NO_PARTITION = "23514";
+
+async function copyRows<Row extends object>(
+  { client, schema }: ReadModelWriter,
+  table: Table<Row>,
+  rows: readonly Row[],
+): Promise<void> {
+  const columns = columnsOf(table);
+  const into = `${tableName({ client, schema }, table)} (${columns.join(", ")})`;
+  const lines = rows.map((row) => `${columns.map((column) => copied(row[column])).join("\t")}\n`);
+  await pipeline(
+    Readable.from([lines.join("")], { objectMode: false }),
+    client.query(copyStreams.from(`copy ${into} from stdin`)),
+  );
+}
+
+/** A value as COPY reads it. */
+function copied(value: unknown): string {
+  if (value === null || value === undefined) return COPY_NULL;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (typeof value === "string") return copyText(storable(value));
+  if (value instanceof Date) return value.toISOString();
+  throw new TypeError("a row that is copied holds numbers, texts, instants and truth values");
+}
 
 async function insertRows<Row extends object>(
   writer: ReadModelWriter,

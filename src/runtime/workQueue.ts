@@ -41,9 +41,17 @@ const RECOVERY_PAUSE_MS = 500;
 const GATHER_MS = 20;
 const MAX_ERROR_DELAY_MS = 15_000;
 
+/** A message that is worked on; `message` is the one with the newest receipt. */
+interface Held {
+  message: JsMsg;
+  work: Promise<void>;
+}
+
+const DONE = Promise.resolve();
+
 class Queue implements WorkQueue {
   readonly #options: WorkQueueOptions;
-  readonly #held = new Map<number, { message: JsMsg; work: Promise<void> }>();
+  readonly #held = new Map<number, Held>();
   #renewal: NodeJS.Timeout | null = null;
   readonly #stop = new AbortController();
   readonly #pulls = new Set<Promise<void>>();
@@ -77,12 +85,9 @@ class Queue implements WorkQueue {
     let consumer: Consumer | null = null;
     let isGathered = false;
     while (!this.#stop.signal.aborted) {
-      const concurrency = this.#options.concurrency();
-      const free = concurrency - this.#held.size - this.#credits;
-      const isWorthIt = free * 4 >= concurrency;
-      if (free > 0 && (this.#credits === 0 || isWorthIt)) {
+      if (this.#mayPull()) {
         // Much is held: what comes free one by one is asked for together.
-        if (!isWorthIt && !isGathered) {
+        if (!this.#isPullLarge() && !isGathered) {
           isGathered = true;
           await delay(GATHER_MS);
           continue;
@@ -90,7 +95,7 @@ class Queue implements WorkQueue {
         isGathered = false;
         try {
           consumer ??= await connection.js.consumers.get(stream, name);
-          this.#pull(consumer, free);
+          this.#pull(consumer, this.#free());
           continue;
         } catch (error) {
           consumer = null;
@@ -100,6 +105,18 @@ class Queue implements WorkQueue {
       }
       await this.#pause(PULL_EXPIRES_MS);
     }
+  }
+
+  #free(): number {
+    return this.#options.concurrency() - this.#held.size - this.#credits;
+  }
+
+  #isPullLarge(): boolean {
+    return this.#free() * 4 >= this.#options.concurrency();
+  }
+
+  #mayPull(): boolean {
+    return this.#free() > 0 && (this.#credits === 0 || this.#isPullLarge());
   }
 
   #pull(consumer: Consumer, count: number): void {
@@ -137,35 +154,38 @@ class Queue implements WorkQueue {
   }
 
   #take(message: JsMsg): void {
-    const held = this.#held.get(message.seq);
-    if (held !== undefined) {
+    const known = this.#held.get(message.seq);
+    if (known !== undefined) {
       // The server gave us up while we were cut off, and asks us again: one worker, one hold, the newer receipt.
-      held.message = message;
+      known.message = message;
       return;
     }
-    const work = this.#work(message).finally(() => {
-      this.#held.delete(message.seq);
-      this.#wake();
-    });
-    this.#held.set(message.seq, { message, work });
+    const held: Held = { message, work: DONE };
+    this.#held.set(message.seq, held);
+    held.work = this.#work(held);
     this.#renewal ??= setInterval(() => this.#renew(), RENEW_EVERY_MS);
   }
 
-  async #work(message: JsMsg): Promise<void> {
+  async #work(held: Held): Promise<void> {
     const { handle, logger, consumer } = this.#options;
-    const receipt = () => this.#held.get(message.seq)?.message ?? message;
+    const { seq } = held.message;
     try {
-      const result = await handle(message);
-      const last = receipt();
+      const result = await handle(held.message);
+      const last = held.message;
       if (result.kind === "done") atTurnEnd(() => last.ack());
       else if (result.kind === "again") {
         const delayMs = Math.max(0, Math.ceil(result.delayMs));
         atTurnEnd(() => last.nak(delayMs));
       } else last.term(result.reason);
     } catch (error) {
+      const { message } = held;
       const delayMs = Math.min(250 * 2 ** Math.min(message.info.deliveryCount, 10), MAX_ERROR_DELAY_MS);
       logger.warn({ err: toError(error), consumer, subject: message.subject, delayMs }, "worker.item_failed");
-      receipt().nak(delayMs);
+      message.nak(delayMs);
+    } finally {
+      this.#held.delete(seq);
+      // The loop is not woken thousands of times a second only to find that it is too early to ask for more.
+      if (this.#mayPull()) this.#wake();
     }
   }
 

@@ -47,3 +47,30 @@ test("one wildcard follows one sync", async () => {
   }
   expect(seen).toEqual(["run/100", "run/101", "run/102"]);
 });
+
+test("a follower that gathers goes on when nothing comes any more, and stops when it is told to", async () => {
+  await appendRuns(200, 2, 78);
+  const stop = new AbortController();
+  const asked: number[] = [];
+  const seen: string[] = [];
+  const options = {
+    fromSequence: 1,
+    maxBatch: 100,
+    signal: stop.signal,
+    filters: ["*.run.78.>"],
+    // Longer than this test may take: of the first only the quiet can be the end, of the second only the stop.
+    gathering: (events: number) => {
+      asked.push(events);
+      if (asked.length === 2) setImmediate(() => stop.abort());
+      return { mostMs: 600_000, quietMs: asked.length === 1 ? 5 : 600_000 };
+    },
+  };
+  let appending: Promise<void> | null = null;
+  for await (const batch of follow(connection, "runs", options)) {
+    seen.push(...batch.map(({ event }) => event.subject));
+    appending ??= appendRuns(202, 1, 78);
+  }
+  await appending;
+  expect(seen).toEqual(["run/200", "run/201", "run/202"]);
+  expect(asked.length).toBeGreaterThanOrEqual(2);
+});

@@ -206,11 +206,11 @@ describe("a batch of deliveries", () => {
     const [pending, failed] = deliveryHistory({ deliveryId: "n", retries: 1, end: "open" });
     const odd = {
       ...failed,
-      data: { ...failed!.data, error: 'NUL \0, half \ud83d, "quoted" {a,b} \\' },
+      data: { ...failed!.data, error: 'NUL \0, half \ud83d, "quoted" {a,b}\t\r\n\\N \\' },
     } as AnyEvent;
     await project("deliveries", [pending!, odd]);
     const [row] = await searchDeliveries(db, { limit: 1 });
-    expect(row?.error).toBe('NUL \ufffd, half \ufffd, "quoted" {a,b} \\');
+    expect(row?.error).toBe('NUL \ufffd, half \ufffd, "quoted" {a,b}\t\r\n\\N \\');
   });
 });
 

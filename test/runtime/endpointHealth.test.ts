@@ -143,7 +143,7 @@ describe("an open circuit", () => {
   test("lets exactly one first attempt through in all processes, no sooner than it is due", async () => {
     const [a, b, c] = [await process(), await process(), await process()];
     const target = newTarget();
-    await Promise.all([a, b, c].map((health) => health.load(1, target)));
+    for (const health of [a, b, c]) await health.load(1, target);
     await open(a, target);
     await Promise.all([until(b, target, "open"), until(c, target, "open")]);
     clock.ms += 29_999;

@@ -30,6 +30,19 @@ describe("a row that is remembered", () => {
     expect(reads).toEqual([1, 2, 1]);
   });
 
+  test("is given without a promise once all who waited for it have it", async () => {
+    const recent = remember({ ttlMs: 100, read });
+    const order: string[] = [];
+    const first = Promise.resolve(recent(1)).then(() => order.push("first"));
+    await Promise.all([first, Promise.resolve(recent(1)).then(() => order.push("second"))]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(recent(1)).toBe("row 1");
+    expect(order).toEqual(["first", "second"]);
+    vi.setSystemTime(Date.now() + 101);
+    expect(recent(1)).toBeInstanceOf(Promise);
+    expect(reads).toEqual([1, 1]);
+  });
+
   test("is not read again while its stamp stays, and one look asks for all", async () => {
     const recent = remember({ ttlMs: 100, read, stamps });
     for (let round = 0; round < 4; round += 1) {

@@ -45,12 +45,15 @@ export interface AttemptContext {
   sending?(request: { method: string; url: string }): void;
 }
 
+/** How many attempts a target may have, and whether it has any now. */
+export type TargetBounds = PaceBounds & { isPaused: boolean; isGone?: boolean };
+
 /** One kind of target: destinations take batches, webhooks take lifecycle events. */
 export interface Target {
   /** How many attempts at the target of that id may be under way in one process; a paused one has none until resumed, one that was deleted or disabled drops what comes. */
-  bounds(targetId: number): Promise<PaceBounds & { isPaused: boolean; isGone?: boolean }>;
+  bounds(targetId: number): Promise<TargetBounds> | TargetBounds;
   /** Sends one request. Every expected outcome is a value; a throw means that nothing was sent. */
   attempt(pending: PendingData, attempt: number, context?: AttemptContext): Promise<AttemptOutcome>;
   /** Called when the delivery has ended; safe to call twice. */
-  settle(ending: Ending): Promise<void>;
+  settle(ending: Ending): Promise<void> | void;
 }

@@ -3,7 +3,7 @@ import { DELIVERY_MACHINE, type DeliveryFact } from "../../../machines/delivery.
 import { LogCorrupt } from "../../domain/errors.ts";
 import type { AnyEvent, EventData } from "../../domain/event.ts";
 import type { EventDraft } from "../../log/eventLog.ts";
-import { type Actor, type Decision, decide } from "../actor.ts";
+import { type Actor, decide } from "../actor.ts";
 import type { AttemptOutcome, Ending } from "./attempt.ts";
 import { deliveryContext, type PendingData } from "./deliveryActor.ts";
 
@@ -14,12 +14,12 @@ export interface MadeAttempt {
   nowMs: number;
 }
 
-/** The decision that an outcome leads to, and its event. */
+/** The event of the transition that an outcome leads to. */
 export function draftAttempt(
   pending: PendingData,
   actor: Actor,
   { outcome, attempt, nowMs }: MadeAttempt,
-): { draft: Omit<EventDraft, "state">; decision: Decision } {
+): EventDraft {
   const { fact, decision } = decideOn(actor, outcome, attempt);
   const ids = {
     workspace_id: pending.workspace_id,
@@ -30,9 +30,14 @@ export function draftAttempt(
     sync_run_id: pending.sync_run_id,
   };
   const request = requestFacts(outcome, attempt);
-  const draft = (type: EventDraft["type"], data: EventDraft["data"]) => ({
-    decision,
-    draft: { type, machine: DELIVERY_MACHINE, data } as Omit<EventDraft, "state">,
+  const draft = (type: EventDraft["type"], data: EventDraft["data"]): EventDraft => ({
+    type,
+    machine: DELIVERY_MACHINE,
+    state: decision.state,
+    data,
+    id: undefined,
+    time: undefined,
+    traceparent: undefined,
   });
   if (request !== null && decision.state === "delivered") {
     const rejected = outcome.kind === "accepted" ? outcome.rejectedRecords : undefined;

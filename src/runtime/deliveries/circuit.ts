@@ -18,7 +18,7 @@ export interface HealthReport {
 /** A circuit per target. It holds back first attempts only: a delivery that has begun keeps its schedule. */
 export interface Circuit {
   /** Must have resolved once for a target before anything else is asked about it; quick after that. */
-  load(workspaceId: number, target: TargetRef): Promise<void>;
+  load(workspaceId: number, target: TargetRef): Promise<void> | void;
   mayBegin(target: TargetRef): boolean;
   /** True for the one caller in all processes whose first attempt is the probe that is due now. */
   tryProbe(target: TargetRef): Promise<boolean>;

@@ -4,12 +4,13 @@
  */
 import type { JsMsg } from "@nats-io/jetstream";
 import { LogCorrupt } from "../../domain/errors.ts";
-import type { AnyEvent, StoredEvent } from "../../domain/event.ts";
+import type { AnyEvent, EgretEvent, StoredEvent } from "../../domain/event.ts";
 import { decodeEvent } from "../../log/codec.ts";
 import type { LogConnection } from "../../log/connection.ts";
 import { CONSUMERS } from "../../log/topology.ts";
-import { targetName, WaitingRoom } from "../../log/waitingRoom.ts";
+import { type TargetRef, targetName, WaitingRoom } from "../../log/waitingRoom.ts";
 import { startWorkQueue, type WorkQueue, type WorkResult } from "../workQueue.ts";
+import type { TargetBounds } from "./attempt.ts";
 import type { Circuit } from "./circuit.ts";
 import { deliveryAggregate } from "./deliveryActor.ts";
 import { DeliveryLines, type Line, RELIEVE_EVERY_MS } from "./deliveryLines.ts";
@@ -23,6 +24,9 @@ export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
   concurrency: number;
   circuit: Circuit;
 }
+
+/** An event that says there is work. */
+type WorkEvent = EgretEvent<"delivery.pending"> | EgretEvent<"delivery.retrying">;
 
 /** Work items held per place: enough that pulls are large, few enough that memory stays small (I10). */
 const HELD_PER_PLACE = 8;
@@ -77,11 +81,20 @@ class DeliveryLanes implements WorkQueue {
     this.#room.close();
   }
 
-  async #take(message: JsMsg): Promise<WorkResult> {
+  /** No async function: most messages are a whole history, and what they ask for begins at once. */
+  #take(message: JsMsg): Promise<WorkResult> {
     const event = decodeEvent(message.data, message.subject);
     if (event.type !== "delivery.pending" && event.type !== "delivery.retrying") {
       throw new LogCorrupt(`${event.type} is not a work item`);
     }
+    const history = event.version === 1 ? this.#known(event, message) : null;
+    if (history === null) return this.#takeLater(message, event);
+    const { target_kind: kind, target_id: id } = event.data;
+    return this.#begin({ target: { kind, id }, history, dueAtMs: null, isFromWaitingRoom: false });
+  }
+
+  /** One that has moved on since, or is about to: its time has to come, and its history may have to be read. */
+  async #takeLater(message: JsMsg, event: WorkEvent): Promise<WorkResult> {
     const { target_kind: kind, target_id: id } = event.data;
     const dueAtMs = event.type === "delivery.retrying" ? Date.parse(event.data.due_at) : null;
     const waitMs = dueAtMs === null ? 0 : dueAtMs - Date.now();
@@ -106,9 +119,12 @@ class DeliveryLanes implements WorkQueue {
   async #begin(work: DeliveryWork): Promise<WorkResult> {
     const { target, dueAtMs, isFromWaitingRoom } = work;
     const line = this.#lines.of(targetName(target));
-    if (!(await this.#mayGo(work, line))) return this.#putAside(work, line);
+    // What is known is not waited for: each wait is a turn of the queue of promises, and thousands pass here each second.
+    const mayGo = this.#mayGo(work, line);
+    if (!(typeof mayGo === "boolean" ? mayGo : await mayGo)) return this.#putAside(work, line);
     this.#relief ??= setInterval(() => this.#relieve(), RELIEVE_EVERY_MS);
-    const place = await this.#lines.enter(line, { dueAtMs, isMovable: !isFromWaitingRoom });
+    const verdict = this.#lines.enter(line, { dueAtMs, isMovable: !isFromWaitingRoom });
+    const place = verdict instanceof Promise ? await verdict : verdict;
     // What has no place yet when the process closes goes back to the others at once (I13).
     if (place === "closed") return { kind: "again", delayMs: 0 };
     if (place === "move") return this.#putAside(work, line);
@@ -135,20 +151,34 @@ class DeliveryLanes implements WorkQueue {
     this.#relief = null;
   }
 
-  async #mayGo({ target, dueAtMs, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<boolean> {
-    const { targets, circuit } = this.#options;
-    const { fewest, most, isPaused, isGone } = await targets[target.kind].bounds(target.id);
-    line.pace.keepWithin({ fewest, most });
-    line.isPaused = isPaused;
-    if (isPaused) return false;
+  #mayGo(work: DeliveryWork, line: Line): Promise<boolean> | boolean {
+    const bounds = this.#options.targets[work.target.kind].bounds(work.target.id);
+    return bounds instanceof Promise
+      ? bounds.then((known) => this.#mayGoWithin(known, work, line))
+      : this.#mayGoWithin(bounds, work, line);
+  }
+
+  #mayGoWithin(bounds: TargetBounds, work: DeliveryWork, line: Line): Promise<boolean> | boolean {
+    const { target, dueAtMs, history, isFromWaitingRoom } = work;
+    line.pace.keepWithin(bounds);
+    line.isPaused = bounds.isPaused;
+    if (bounds.isPaused) return false;
     // Nothing is sent to a target that is gone: its deliveries end at once.
-    if (isGone) return true;
+    if (bounds.isGone === true) return true;
     // Once begun, a delivery keeps its schedule: neither the circuit nor a queue holds up a retry (seed).
     if (dueAtMs !== null) return true;
     if (line.isDiverted && !isFromWaitingRoom) return false;
-    await circuit.load((history[0] as StoredEvent).event.data.workspace_id, target);
+    const workspaceId = (history[0] as StoredEvent).event.data.workspace_id;
+    const loading = this.#options.circuit.load(workspaceId, target);
+    return loading === undefined
+      ? this.#isLetBegin(target, line)
+      : loading.then(() => this.#isLetBegin(target, line));
+  }
+
+  #isLetBegin(target: TargetRef, line: Line): Promise<boolean> | boolean {
+    const { circuit } = this.#options;
     if (circuit.mayBegin(target)) return line.beginnings.take(performance.now());
-    return this.#waiting.takeProbe(target) || (await circuit.tryProbe(target));
+    return this.#waiting.takeProbe(target) || circuit.tryProbe(target);
   }
 
   async #putAside({ target, history, isFromWaitingRoom }: DeliveryWork, line: Line): Promise<WorkResult> {

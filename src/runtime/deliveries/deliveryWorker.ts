@@ -4,7 +4,7 @@ import { LogCorrupt, VersionConflict } from "../../domain/errors.ts";
 import type { AnyEvent, StoredEvent } from "../../domain/event.ts";
 import type { EventLog } from "../../log/eventLog.ts";
 import type { ExchangeStore } from "../../projections/exchangeStore.ts";
-import { type Actor, hasEnded, record, replay } from "../actor.ts";
+import { type Actor, hasEnded, replay } from "../actor.ts";
 import type { DeliveryMetrics } from "../telemetry/deliveryMetrics.ts";
 import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
 import type { WorkResult } from "../workQueue.ts";
@@ -65,25 +65,22 @@ export class DeliveryWorker {
   }
 
   /** Attempts the delivery with that history if it is due, and appends what came of it. */
-  async advance(history: readonly StoredEvent[]): Promise<Advance> {
+  advance(history: readonly StoredEvent[]): Promise<Advance> {
     const [first, last] = [(history[0] as StoredEvent).event, (history.at(-1) as StoredEvent).event];
     const pending = pendingOf(history);
     const aggregate = deliveryAggregate(pending);
     const actor = { ...replay(deliveryBehaviour, aggregate, history), first, last };
-    if (hasEnded(actor.snapshot)) {
-      await this.#settle(pending, last, null);
-      return { result: { kind: "done" }, made: null };
-    }
+    if (hasEnded(actor.snapshot)) return this.#settleAgain(pending, last);
     const dueAt = last.type === "delivery.retrying" ? Date.parse(last.data.due_at) : null;
     const waitMs = dueAt === null ? 0 : dueAt - this.#now();
     // A wake-up is only a hint: after a restart it can come up to a second early (I6).
-    if (waitMs > 0) return { result: { kind: "again", delayMs: waitMs }, made: null };
-    try {
-      return await this.#attempt(pending, actor, dueAt);
-    } catch (error) {
-      if (!(error instanceof VersionConflict)) throw error;
-      return { result: { kind: "again", delayMs: 0 }, made: null };
-    }
+    if (waitMs > 0) return Promise.resolve({ result: { kind: "again", delayMs: waitMs }, made: null });
+    return this.#attempt(pending, actor, dueAt);
+  }
+
+  async #settleAgain(pending: PendingData, last: AnyEvent): Promise<Advance> {
+    await this.#settle(pending, last, null);
+    return { result: { kind: "done" }, made: null };
   }
 
   /** For a work item whose delivery has moved on: an ending is told to its owner again, anything else has an item of its own. */
@@ -106,10 +103,16 @@ export class DeliveryWorker {
       done();
     }
     this.#keepExchange(pending, attempt, outcome);
-    const { draft, decision } = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
+    const draft = draftAttempt(pending, actor, { outcome, attempt, nowMs: this.#now() });
+    const { state } = draft;
     draft.traceparent = span.traceparent;
-    const next = await record(this.#log, actor, { decision, draft });
-    const { state } = decision;
+    let stored: StoredEvent;
+    try {
+      stored = await this.#log.append(actor.aggregate, draft, actor.head);
+    } catch (error) {
+      if (!(error instanceof VersionConflict)) throw error;
+      return { result: { kind: "again", delayMs: 0 }, made: null };
+    }
     span.end({ outcome, state });
     // What went well stands in the log of events: a line for each of thousands a second is for who asks for it.
     const level = outcome.kind === "accepted" ? "debug" : "info";
@@ -117,12 +120,13 @@ export class DeliveryWorker {
       this.#logger[level](canonicalLine(pending, { outcome, attempt, state, dueAt }), "delivery.attempted");
     const createdAtMs = Date.parse(actor.first.time);
     this.#metrics.observe({ pending, outcome, attempt, state, dueAtMs: dueAt, createdAtMs });
-    const made = { outcome, state, event: { event: next.event, sequence: next.head.sequence } };
-    if (next.event.type === "delivery.retrying") {
-      const delayMs = Date.parse(next.event.data.due_at) - this.#now();
+    const made = { outcome, state, event: stored };
+    if (stored.event.type === "delivery.retrying") {
+      const delayMs = Date.parse(stored.event.data.due_at) - this.#now();
       return { result: { kind: "again", delayMs }, made };
     }
-    await this.#settle(pending, next.event, outcome);
+    const settled = this.#settle(pending, stored.event, outcome);
+    if (settled !== undefined) await settled;
     return { result: { kind: "done" }, made };
   }
 
@@ -133,8 +137,8 @@ export class DeliveryWorker {
     this.#exchanges?.add({ targetKind, targetId, deliveryId, attempt, startedAt, exchange });
   }
 
-  async #settle(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Promise<void> {
-    await this.#targets[pending.target_kind].settle(endingOf(pending, last, outcome));
+  #settle(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Promise<void> | void {
+    return this.#targets[pending.target_kind].settle(endingOf(pending, last, outcome));
   }
 }
 

@@ -15,19 +15,29 @@ interface Entry<V> {
   until: number;
   stamp: string | null;
   value: Promise<V>;
+  /** What the read gave, once it has been given to all who waited for it. */
+  known: { value: V } | null;
   /** Asked for since the last look. */
   isUsed: boolean;
 }
 
-/** A reader that answers from memory what was so less than `ttlMs` ago; concurrent readers share one read. */
-export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): (key: K) => Promise<V> {
+/**
+ * A reader that answers from memory what was so less than `ttlMs` ago, without a promise where it can: thousands ask each
+ * second. Concurrent readers share one read.
+ */
+export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): (key: K) => Promise<V> | V {
   const entries = new Map<K, Entry<V>>();
   let looking: Promise<void> | null = null;
 
   const readAnew = (key: K, stamp: string | null): Promise<V> => {
     const value = read(key);
-    entries.set(key, { until: Date.now() + ttlMs, stamp, value, isUsed: true });
-    value.catch(() => entries.delete(key));
+    const entry: Entry<V> = { until: Date.now() + ttlMs, stamp, value, known: null, isUsed: true };
+    entries.set(key, entry);
+    value.then(
+      // In a later turn: nobody who asks is to be answered before those who asked while it was read.
+      (known) => setImmediate(() => void (entry.known = { value: known })),
+      () => entries.delete(key),
+    );
     return value;
   };
 
@@ -58,7 +68,8 @@ export function remember<K, V>({ ttlMs, read, stamps }: RememberOptions<K, V>): 
   return (key) => {
     const entry = entries.get(key);
     if (entry !== undefined) entry.isUsed = true;
-    if (entry !== undefined && entry.until > Date.now()) return entry.value;
+    if (entry !== undefined && entry.until > Date.now())
+      return entry.known === null ? entry.value : entry.known.value;
     if (entry !== undefined && stamps !== undefined) return afterLook(key, stamps);
     if (stamps === undefined) forgetOld(entries);
     // Without a stamp the next look reads it once more, and from then on only when it changed.

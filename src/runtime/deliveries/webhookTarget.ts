@@ -6,7 +6,7 @@ import type { EndpointTls, Webhook } from "../../domain/configuration.ts";
 import { LogCorrupt } from "../../domain/errors.ts";
 import { MAX_RETRY_AFTER_MS, parseRetryAfter } from "../../domain/retryPolicy.ts";
 import { signBody, signStandardWebhook } from "../../security/signature.ts";
-import type { AttemptOutcome, Target } from "./attempt.ts";
+import type { AttemptOutcome, Target, TargetBounds } from "./attempt.ts";
 import type { PendingData } from "./deliveryActor.ts";
 import { remember } from "./recent.ts";
 
@@ -38,12 +38,13 @@ export function webhookTarget({
 }: WebhookTargetOptions): Target {
   const recentWebhook = remember({ ttlMs: MEMORY_MS, read: readWebhook, stamps });
   return {
-    async bounds(targetId) {
-      const webhook = await recentWebhook(targetId);
-      return { ...BOUNDS, isPaused: webhook?.paused === true, isGone: webhook?.enabled !== true };
+    bounds(targetId) {
+      const known = recentWebhook(targetId);
+      return known instanceof Promise ? known.then(boundsOf) : boundsOf(known);
     },
     async attempt(pending, attempt, context) {
-      const webhook = await recentWebhook(pending.target_id);
+      const known = recentWebhook(pending.target_id);
+      const webhook = known instanceof Promise ? await known : known;
       if (webhook === null) return { kind: "dropped", reason: "target_deleted" };
       if (!webhook.enabled) return { kind: "dropped", reason: "target_disabled" };
       const request = webhookRequest(webhook, pending, { attempt, userAgent, nowMs: now() });
@@ -59,8 +60,12 @@ export function webhookTarget({
       return outcomeOf(answer, webhook.honorRetryAfter === true);
     },
     // Nobody waits for a lifecycle event: the outcome never affects the run (behaviour.md 6.9).
-    settle: async () => undefined,
+    settle: () => undefined,
   };
+}
+
+function boundsOf(webhook: Webhook | null): TargetBounds {
+  return { ...BOUNDS, isPaused: webhook?.paused === true, isGone: webhook?.enabled !== true };
 }
 
 function outcomeOf(answer: HttpResult, honorsRetryAfter: boolean): AttemptOutcome {

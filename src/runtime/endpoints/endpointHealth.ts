@@ -71,10 +71,10 @@ export class EndpointHealth implements Circuit {
   }
 
   /** @throws Unavailable when the log does not answer; the next call tries again. */
-  load(workspaceId: number, target: TargetRef): Promise<void> {
+  load(workspaceId: number, target: TargetRef): Promise<void> | void {
     const key = keyOf(target);
     const known = this.#entries.get(key);
-    if (known !== undefined) return known.loading;
+    if (known !== undefined) return known.health.isLoaded ? undefined : known.loading;
     const health = new TargetHealth(this.#setting, workspaceId, target);
     const loading = health.load().catch((error: unknown) => {
       this.#entries.delete(key);
