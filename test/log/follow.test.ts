@@ -58,11 +58,12 @@ test("a follower that gathers goes on when nothing comes any more, and stops whe
     maxBatch: 100,
     signal: stop.signal,
     filters: ["*.run.78.>"],
-    // Longer than this test may take: of the first only the quiet can be the end, of the second only the stop.
+    // Longer than this test may take: of the first only the quiet can be the end, of the last only the stop.
     gathering: (events: number) => {
       asked.push(events);
-      if (asked.length === 2) setImmediate(() => stop.abort());
-      return { mostMs: 600_000, quietMs: asked.length === 1 ? 5 : 600_000 };
+      const isLast = seen.length === 3;
+      if (isLast) setImmediate(() => stop.abort());
+      return { mostMs: 600_000, quietMs: isLast ? 600_000 : 5 };
     },
   };
   let appending: Promise<void> | null = null;
