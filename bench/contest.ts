@@ -36,6 +36,8 @@ export interface Arena {
   feed: Feed;
   sink: Sink;
   releases: Releases;
+  /** Whose code is warm already, at rest: Egret works in it instead of in one of its own. */
+  worker?: EgretProcess;
 }
 
 const PATIENCE_MS = 180_000;
@@ -46,10 +48,10 @@ const POLL_MS = 20;
 /** Egret: its clock stops when the last `delivery.delivered` stands in the read model. */
 export async function egretContender(
   { processes, profileDir }: Pick<BenchContext, "processes" | "profileDir">,
-  { egret, feed, sink, releases }: Arena,
+  { egret, feed, sink, releases, worker: given }: Arena,
 ): Promise<Contender> {
-  const worker = await egret.openProcess();
-  releases.push(() => worker.close());
+  const worker = given ?? (await egret.openProcess());
+  if (given === undefined) releases.push(() => worker.close());
   const projector = processes === 2 ? await egret.openProcess() : worker;
   if (projector !== worker) releases.push(() => projector.close());
   const isOne = worker === projector;
@@ -111,7 +113,7 @@ function withProfiles(
 export async function peerContender(
   name: PeerName,
   servers: BenchServers,
-  { egret, sink, releases }: Omit<Arena, "feed">,
+  { egret, sink, releases }: Omit<Arena, "feed" | "worker">,
 ): Promise<Contender> {
   const databaseUrl = await servers.createDatabase();
   const settings: PeerSettings = {
