@@ -17,6 +17,7 @@ import type { DestinationSender } from "./destinations/destination.ts";
 import { createDestinationSender } from "./destinations/registry.ts";
 import { AppError } from "./domain/errors.ts";
 import { acceptTrigger, releaseSync } from "./engine/claims.ts";
+import { HeldBatches } from "./engine/heldBatches.ts";
 import { acceptTrial } from "./engine/trials.ts";
 import { type HttpServer, type Served, serveHttp } from "./http/server.ts";
 import { connectLog, ensureTopology, type LogConnection } from "./log/connection.ts";
@@ -257,7 +258,7 @@ interface WorkerParts {
 function startDeliveries(
   { connection, log, database, box }: Services,
   settings: EgretSettings,
-  { releases, registry, tracing }: Omit<WorkerParts, "publicUrl">,
+  { releases, registry, tracing, held }: Omit<WorkerParts, "publicUrl"> & { held: HeldBatches },
 ): { sender: DestinationSender } {
   const { logger } = settings;
   const { db } = database;
@@ -279,6 +280,7 @@ function startDeliveries(
         readSplitOption: (syncId) => readSplitOption(db, syncId),
         keepsRows: (settings.recordRetentionDays ?? DEFAULT_RECORD_DAYS) > 0,
         database,
+        held,
         connection,
         sender,
       }),
@@ -320,14 +322,15 @@ function startWorkers(
   const { connection, log, database, box } = services;
   const { logger } = settings;
   const { db } = database;
-  const { sender } = startDeliveries(services, settings, { releases, registry, tracing });
+  const held = new HeldBatches();
+  const { sender } = startDeliveries(services, settings, { releases, registry, tracing, held });
   const intake = new DeliveryIntake(log);
   const subscriptions = new SubscriptionReader(database.pool);
   const notifier = startNotifier({ connection, intake, subscriptions, logger, tracing });
   releases.push(() => notifier.close());
   const alerts = startAlertWorker({ connection, db, log, logger, publicUrl });
   releases.push(() => alerts.close());
-  const engine = runEngine({ database, readSync: (id) => readSync(db, box, id) });
+  const engine = runEngine({ database, held, readSync: (id) => readSync(db, box, id) });
   const worker = `${hostname()}/${process.pid}`;
   const limit = settings.runsPerWorkspace ?? DEFAULT_RUNS_PER_WORKSPACE;
   const admission = openRunAdmission({ db, log, limit });

@@ -8,7 +8,7 @@ import { type AcceptedAtOnce, BEFORE_AT_ONCE, IS_OPEN, settleAtOnce } from "./se
 import { splitBatch } from "./splitBatch.ts";
 import { acceptRows, doubtRows, lockJournals, rejectRows } from "./stateAdvance.ts";
 import { BATCH_IN_HAND, type BatchInHand } from "./stateHome.ts";
-import { inTransaction } from "./transaction.ts";
+import { inTransactionFrom } from "./transaction.ts";
 
 /** One batch as it is sent. */
 export interface BatchToSend {
@@ -97,6 +97,40 @@ function batchesSql(asked: readonly BatchAsked[]): string {
     .join(" UNION ALL ");
 }
 
+/** A batch without an outcome, with its bytes where they were asked for, are few and nobody took them back. */
+export interface OpenBatch extends BatchToSend {
+  /** Of a half of a batch that was split; null for a batch of the plan. */
+  name: string | null;
+}
+
+/** Which open batches of a run. */
+export interface OpenBatchesAsked {
+  runId: number;
+  afterBatchNo: number;
+  limit: number;
+  /** Leaves deletes out. */
+  withoutDeletes: boolean;
+  /** Bodies that are longer are not read, bytes. */
+  mostBodyBytes: number;
+}
+
+/** The first open batches of a run after a number, in order. */
+export async function readOpenBatches(pool: pg.Pool, asked: OpenBatchesAsked): Promise<OpenBatch[]> {
+  const { runId, afterBatchNo, limit, withoutDeletes, mostBodyBytes } = asked;
+  const rows = await copyOutRows(
+    pool,
+    `SELECT batch_no, name, records, body_sha256, outcome, request,
+       CASE WHEN NOT withdrawn AND octet_length(body) <= ${mostBodyBytes} THEN body END
+     FROM egret.batches WHERE run_id = ${runId} AND outcome IS NULL AND batch_no > ${afterBatchNo}
+       ${withoutDeletes ? "AND operation <> 'delete'" : ""}
+     ORDER BY batch_no LIMIT ${limit}`,
+  );
+  return rows.map(([batchNo, name, ...row]) => ({
+    ...batchOf(batchNo?.readInt32BE() ?? 0, row),
+    name: name?.toString("utf8") ?? null,
+  }));
+}
+
 function batchOf(batchNo: number, row: readonly (Buffer | null)[]): BatchToSend {
   const [records, bodySha256, outcome, request, body = null] = row;
   return {
@@ -120,6 +154,10 @@ export async function halfNumber(db: Kysely<Database>, runId: number, name: stri
   return row?.batch_no ?? null;
 }
 
+/** A few batches are looked up by their numbers; of a table that was just filled the planner would rather read it all. */
+const BY_NUMBERS =
+  "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
 /**
  * Gives many batches their outcome at once. Accepted ones move their keys and hashes into the sync's state; a batch
  * that has an outcome keeps it, so that settling twice changes nothing. With `keepsRows` the rows of a batch that was
@@ -137,13 +175,9 @@ export async function settleBatches(
     settlements.map((each) => each.outcome),
     settlements.map((each) => storable(each.statusMessage)),
   ];
-  await inTransaction(database.pool, async (client) => {
-    const accepted = acceptedOfOne(settlements, keepsRows);
-    // A few batches are looked up by their numbers; of a table that was just filled the planner would rather read it all.
-    await client.query(
-      `SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
-       ${accepted === null ? "" : BEFORE_AT_ONCE}`,
-    );
+  const accepted = acceptedOfOne(settlements, keepsRows);
+  const opening = `BEGIN; ${BY_NUMBERS}; ${accepted === null ? "" : BEFORE_AT_ONCE}`;
+  await inTransactionFrom({ pool: database.pool, opening }, async (client) => {
     if (accepted !== null && (await settleAtOnce(client, accepted))) return;
     // Locked in one order, so that two settlers never wait for each other. The first outcome of a batch stands.
     const { rows: open } = await client.query<BatchInHand>(

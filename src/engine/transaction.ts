@@ -39,10 +39,18 @@ function cancelWhenAborted(
  * abort of `signal`, whose reason is then thrown.
  * @throws Unavailable when Postgres does not answer or the connection breaks.
  */
-export async function inTransaction<T>(
+export function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
   signal?: AbortSignal,
+): Promise<T> {
+  return inTransactionFrom({ pool, opening: "BEGIN", signal }, work);
+}
+
+/** The same; `opening` begins the transaction, with settings of its own where a query for them would only cost time. */
+export async function inTransactionFrom<T>(
+  { pool, opening, signal }: { pool: pg.Pool; opening: string; signal?: AbortSignal | undefined },
+  work: (client: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
   let client: pg.PoolClient;
   try {
@@ -60,7 +68,7 @@ export async function inTransaction<T>(
   let broken = true;
   try {
     signal?.throwIfAborted();
-    await client.query("BEGIN");
+    await client.query(opening);
     const result = await work(client);
     signal?.throwIfAborted();
     await client.query("COMMIT");

@@ -5,6 +5,7 @@ import type { Destination } from "../../domain/configuration.ts";
 import { LogCorrupt, Unavailable } from "../../domain/errors.ts";
 import { destinationDelayMs, MAX_RETRY_AFTER_MS } from "../../domain/retryPolicy.ts";
 import { type CutBody, cutFor } from "../../engine/cutBody.ts";
+import type { HeldBatches } from "../../engine/heldBatches.ts";
 import {
   type BatchAsked,
   type BatchToSend,
@@ -33,6 +34,8 @@ export interface DestinationTargetOptions {
   /** The sync's `split_rejected_batches`; null when it leaves that to the kind of its destination. */
   readSplitOption(syncId: number): Promise<boolean | null>;
   database: OpenDatabase;
+  /** Batches that were read when they were fed, by a run that is loaded in this process. */
+  held?: HeldBatches;
   connection: LogConnection;
   sender: DestinationSender;
   /** Whether rows stay as they were sent, for people to look at; not given, they go with the batch's outcome. */
@@ -68,7 +71,7 @@ export function destinationTarget(options: DestinationTargetOptions): Target {
   const settler = new Settler(database, connection, { keepsRows: options.keepsRows });
   const limits = new RateLimits();
   const lockedOut = new LockedOut();
-  const slots = slotsWithBatches(database);
+  const slots = slotsWithBatches(batchReader(options));
 
   /** How a rejected batch is cut in two; undefined when it is not. */
   async function cutOf(pending: PendingData, httpStatus: number | null): Promise<CutBody | undefined> {
@@ -148,10 +151,9 @@ function isWhole(batch: BatchToSend): batch is WholeBatch {
 }
 
 /** Slots in which batches are sent. As many as are under way are read meanwhile, so that no request waits for Postgres. */
-function slotsWithBatches(database: OpenDatabase) {
+function slotsWithBatches(read: ReadBatch) {
   const slots = new RequestSlots();
   const ahead = new RequestSlots();
-  const read = batchReader(database);
   type Place = Parameters<RequestSlots["take"]>[0];
   return {
     attempts: (id: number, atOnce: number) => slots.attempts(id, atOnce),
@@ -169,11 +171,15 @@ function slotsWithBatches(database: OpenDatabase) {
   };
 }
 
+type ReadBatch = (pending: PendingData) => Promise<BatchToSend | null>;
+
 /** Reads the batch of a delivery: small ones together, since each read of one costs more than what it reads. */
-function batchReader({ pool }: OpenDatabase): (pending: PendingData) => Promise<BatchToSend | null> {
+function batchReader({ database: { pool }, held }: DestinationTargetOptions): ReadBatch {
   const reads = new Together<BatchAsked, BatchToSend | null>((asked) => readBatches(pool, asked));
-  return (pending) => {
+  return async (pending) => {
     const asked = { runId: pending.sync_run_id, batch: batchOf(pending) };
+    const known = held?.take(asked.runId, asked.batch) ?? null;
+    if (known !== null) return known;
     return pending.records <= SMALL_RECORDS ? reads.ask(asked) : readBatch(pool, asked.runId, asked.batch);
   };
 }

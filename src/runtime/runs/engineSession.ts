@@ -6,8 +6,9 @@ import { bringState } from "../../engine/advancedMove.ts";
 import { relayBeforeCommit } from "../../engine/advancedRelay.ts";
 import { releaseSync } from "../../engine/claims.ts";
 import { compileSync } from "../../engine/compileSync.ts";
+import { type HeldBatches, MOST_HELD_BODY_BYTES } from "../../engine/heldBatches.ts";
 import { findPlan, planRun } from "../../engine/plan.ts";
-import { runTotals } from "../../engine/settle.ts";
+import { readOpenBatches, runTotals } from "../../engine/settle.ts";
 import { type TakenSnapshot, takeSnapshot } from "../../engine/snapshot.ts";
 import { commitRun, type RunMode, resolveRun } from "../../engine/syncState.ts";
 import { withdrawBatches } from "../../engine/withdraw.ts";
@@ -21,6 +22,8 @@ export interface RunEngineOptions {
   database: OpenDatabase;
   /** Null when the sync was deleted. */
   readSync(id: number): Promise<Sync | null>;
+  /** Where those who send in this process find what was read when it was fed; not given, they read it themselves. */
+  held?: HeldBatches;
 }
 
 /** Postgres tells bytes; people want rows. A key with its hash takes about this much in a binary COPY. */
@@ -203,6 +206,22 @@ class EngineSession implements RunSession {
       .orderBy("batch_no")
       .limit(limit)
       .execute();
+  }
+
+  async batchesToFeed(afterBatchNo: number, limit: number): Promise<PlannedBatch[]> {
+    const { database, held } = this.#options;
+    const { runId } = this.#run;
+    if (held?.makeRoom() !== true) return this.openBatches(afterBatchNo, limit);
+    const withoutDeletes = await this.#hasOpenChanges();
+    const mostBodyBytes = MOST_HELD_BODY_BYTES;
+    const asked = { runId, afterBatchNo, limit, withoutDeletes, mostBodyBytes };
+    const batches = await readOpenBatches(database.pool, asked);
+    for (const batch of batches) held.hold(runId, batch.name ?? batch.batchNo, batch);
+    return batches;
+  }
+
+  letGo(): void {
+    this.#options.held?.drop(this.#run.runId);
   }
 
   async stillOpen(batchNos: readonly number[]): Promise<number[]> {

@@ -84,7 +84,7 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
       }
       const window = pace.window();
       if (!isGivenUp && !isDrained && outstanding.size <= window / 2) {
-        const batches = await session.openBatches(fed, window - outstanding.size);
+        const batches = await session.batchesToFeed(fed, window - outstanding.size);
         for (const { batchNo, records } of batches) outstanding.set(batchNo, records);
         isDrained = batches.length === 0;
         await Promise.all(
@@ -96,6 +96,7 @@ export async function loadBatches(loading: Loading): Promise<LoadTotals> {
       if (outstanding.size > 0) await waiter.wait(RECOUNT_MS);
     }
   } finally {
+    session.letGo();
     stopHints();
     waiter.close();
   }

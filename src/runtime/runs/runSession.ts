@@ -46,6 +46,10 @@ export interface RunSession {
   maxRejectedPercent(): Promise<number | null>;
   /** The first batches without an outcome after `afterBatchNo`, in order; deletes once no other batch is open. */
   openBatches(afterBatchNo: number, limit: number): Promise<PlannedBatch[]>;
+  /** The same, to be fed: small ones are held with their bytes, for requests that this process makes before `letGo`. */
+  batchesToFeed(afterBatchNo: number, limit: number): Promise<PlannedBatch[]>;
+  /** Holds no bytes any more: whoever sends a batch reads whether it still may. */
+  letGo(): void;
   /** Those of the given batches that have no outcome yet. */
   stillOpen(batchNos: readonly number[]): Promise<number[]>;
   /** Takes the bytes of batches away: no attempt of them begins any more, while one under way still counts. */
