@@ -1,5 +1,5 @@
 /** Cuts rows into batches: the exact bytes of each request body, with the keys and hashes that its acceptance makes true. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Destination, Sync, WebhookDestinationSettings } from "../domain/configuration.ts";
 import type { BatchOperation } from "../projections/database.ts";
 import { TOO_LONG } from "../sources/source.ts";
@@ -161,7 +161,7 @@ export class BatchCutter implements Cutter {
       batchNo: this.#lastNo,
       rows: this.#rows,
       body,
-      bodySha256: createHash("sha256").update(body).digest("hex"),
+      bodySha256: hash("sha256", body, "hex"),
       operation,
       keys: this.#keys.view(),
       hashes: forgets === true ? null : this.#hashes.view(),

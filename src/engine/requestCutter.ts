@@ -1,5 +1,5 @@
 /** Cuts rows into requests that are made from what the rows hold: path and body are rendered once, with the plan (I9). */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type MadeRequest, type RequestMaker, requestMaker } from "../destinations/requestMaker.ts";
 import type { HttpRequestDestination, Sync } from "../domain/configuration.ts";
 import { InvalidInput, RunFailure } from "../domain/errors.ts";
@@ -128,7 +128,7 @@ class RequestCutter implements Cutter {
       batchNo: this.#lastNo,
       rows: rows.length,
       body,
-      bodySha256: createHash("sha256").update(body).digest("hex"),
+      bodySha256: hash("sha256", body, "hex"),
       operation,
       keys: arrayField(
         TEXT_OID,
