@@ -31,7 +31,7 @@ const FEWEST = 64;
 /** And at most: what a destination that takes thousands a second settles while they go through the log. */
 const MOST = 512;
 /** Between the two, what is settled in so long, ms; at most twice as many as before. */
-const AHEAD_MS = 250;
+const AHEAD_MS = 100;
 /** Hints can be lost: then the outcomes are read after this time, ms. */
 const RECOUNT_MS = 1_000;
 /** The same for a run that has to stop soon after too much went wrong. */
