@@ -98,7 +98,8 @@ function batchesSql(asked: readonly BatchAsked[]): string {
 }
 
 /** A batch without an outcome, with its bytes where they were asked for, are few and nobody took them back. */
-export interface OpenBatch extends BatchToSend {
+export interface OpenBatch {
+  batch: BatchToSend;
   /** Of a half of a batch that was split; null for a batch of the plan. */
   name: string | null;
 }
@@ -126,7 +127,7 @@ export async function readOpenBatches(pool: pg.Pool, asked: OpenBatchesAsked): P
      ORDER BY batch_no LIMIT ${limit}`,
   );
   return rows.map(([batchNo, name, ...row]) => ({
-    ...batchOf(batchNo?.readInt32BE() ?? 0, row),
+    batch: batchOf(batchNo?.readInt32BE() ?? 0, row),
     name: name?.toString("utf8") ?? null,
   }));
 }

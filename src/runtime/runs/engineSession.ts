@@ -216,8 +216,11 @@ class EngineSession implements RunSession {
     const mostBodyBytes = MOST_HELD_BODY_BYTES;
     const asked = { runId, afterBatchNo, limit, withoutDeletes, mostBodyBytes };
     const batches = await readOpenBatches(database.pool, asked);
-    for (const batch of batches) held.hold(runId, batch.name ?? batch.batchNo, batch);
-    return batches;
+    return batches.map(({ name, batch }) => {
+      const { batchNo, records, bodySha256 } = batch;
+      held.hold(runId, name ?? batchNo, batch);
+      return { batchNo, name, records, bodySha256 };
+    });
   }
 
   letGo(): void {
