@@ -36,7 +36,7 @@ export interface Arena {
   feed: Feed;
   sink: Sink;
   releases: Releases;
-  /** Whose code is warm already, at rest: Egret works in it instead of in one of its own. */
+  /** A process at rest for Egret to work in; not given, it opens one. */
   worker?: EgretProcess;
 }
 

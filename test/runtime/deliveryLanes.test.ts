@@ -59,7 +59,13 @@ beforeEach(async () => {
 });
 afterEach(async () => void (await Promise.all(lanes.map((each) => each.close()))));
 
-function start(process: string, options: { circuit?: Circuit; concurrency?: number } = {}): WorkQueue {
+interface Started {
+  circuit?: Circuit;
+  concurrency?: number;
+  settle?: Target["settle"];
+}
+
+function start(process: string, options: Started = {}): WorkQueue {
   const target: Target = {
     bounds: async (id) => ({ fewest: 5, most: 50, isPaused: paused.has(id) }),
     async attempt(pending, attempt) {
@@ -72,7 +78,7 @@ function start(process: string, options: { circuit?: Circuit; concurrency?: numb
       });
       return answer(pending, attempt);
     },
-    settle: async () => undefined,
+    settle: options.settle ?? (async () => undefined),
   };
   const queue = startDeliveryLanes({
     circuit: options.circuit ?? CLOSED_CIRCUIT,
@@ -118,6 +124,49 @@ const waiting = async () => {
 const stateOf = async (targetId: number, number: number) =>
   (await log.last(deliveryAggregate(pending(targetId, number))))?.event.state;
 const soon = { timeout: 20_000 };
+
+describe("the only place of a process", () => {
+  let told: string[];
+  let hold: PromiseWithResolvers<void>;
+  const settle: Target["settle"] = async ({ pending: { delivery_id: id } }) => {
+    told.push(`${id} after ${attempts.length}`);
+    await hold.promise;
+    told.push(`${id} done`);
+  };
+  const batch = (number: number, records: number) => intake.create({ ...pending(1, number), records });
+  beforeEach(() => {
+    told = [];
+    hold = Promise.withResolvers();
+  });
+
+  test("goes to the next delivery while the run of a small batch is told of its end", async () => {
+    const lane = start("one", { concurrency: 1, settle });
+    await batch(1, 100);
+    await batch(2, 1);
+    await expect.poll(() => told, soon).toEqual(["1-1-1 after 1", "2-1-1 after 2"]);
+    let isClosed = false;
+    const closing = lane.close().then(() => (isClosed = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isClosed).toBe(false);
+    hold.resolve();
+    await closing;
+    expect(told.slice(2)).toEqual(["1-1-1 done", "2-1-1 done"]);
+  });
+
+  test("is kept by a large batch until its run was told", async () => {
+    // Both are there before either begins: the second would go in the turn in which the first leaves its place.
+    await batch(1, 101);
+    await batch(2, 101);
+    start("one", { concurrency: 1, settle });
+    await expect.poll(() => told, soon).toEqual(["1-1-1 after 1"]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(attempts).toHaveLength(1);
+    hold.resolve();
+    await expect
+      .poll(() => told, soon)
+      .toEqual(["1-1-1 after 1", "1-1-1 done", "2-1-1 after 2", "2-1-1 done"]);
+  });
+});
 
 test("two processes share deliveries, and each is attempted once", async () => {
   // Few enough places that neither can hold all of it.

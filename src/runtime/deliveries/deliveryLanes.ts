@@ -14,8 +14,9 @@ import type { TargetBounds } from "./attempt.ts";
 import type { Circuit } from "./circuit.ts";
 import { deliveryAggregate } from "./deliveryActor.ts";
 import { DeliveryLines, type Line, RELIEVE_EVERY_MS } from "./deliveryLines.ts";
-import { DeliveryWorker, type DeliveryWorkerOptions, type MadeHere } from "./deliveryWorker.ts";
+import { DeliveryWorker, type DeliveryWorkerOptions, type MadeHere, targetOf } from "./deliveryWorker.ts";
 import { RecentHistories } from "./recentHistories.ts";
+import { SMALL_RECORDS } from "./requestSlots.ts";
 import { type DeliveryWork, WaitingQueues } from "./waitingQueues.ts";
 
 export interface DeliveryLanesOptions extends DeliveryWorkerOptions {
@@ -128,15 +129,22 @@ class DeliveryLanes implements WorkQueue {
     // What has no place yet when the process closes goes back to the others at once (I13).
     if (place === "closed") return { kind: "again", delayMs: 0 };
     if (place === "move") return this.#putAside(work, line);
+    let isLeft = false;
     try {
-      const { result, made } = await this.#worker.advance(work.history);
+      const { result, made, settling } = await this.#worker.advance(work.history);
       if (made === null) return result;
       this.#learn(work, line, made);
       if (made.state === "retrying") this.#recent.remember([...work.history, made.event]);
+      // The end stands in the log. Small batches are told to their run many at a time: meanwhile the next ones may go.
+      if (settling !== null && isSmall(work)) {
+        this.#lines.leave(place);
+        isLeft = true;
+      }
+      if (settling !== null) await settling;
       // A retry that follows is a work item of its own.
       return { kind: "done" };
     } finally {
-      this.#lines.leave(place);
+      if (!isLeft) this.#lines.leave(place);
     }
   }
 
@@ -152,7 +160,7 @@ class DeliveryLanes implements WorkQueue {
   }
 
   #mayGo(work: DeliveryWork, line: Line): Promise<boolean> | boolean {
-    const bounds = this.#options.targets[work.target.kind].bounds(work.target.id);
+    const bounds = targetOf(this.#options.targets, work.target.kind).bounds(work.target.id);
     return bounds instanceof Promise
       ? bounds.then((known) => this.#mayGoWithin(known, work, line))
       : this.#mayGoWithin(bounds, work, line);
@@ -208,6 +216,11 @@ class DeliveryLanes implements WorkQueue {
       exhausted: outcome.kind === "failed" && state === "dead",
     });
   }
+}
+
+function isSmall({ history }: DeliveryWork): boolean {
+  const { data } = (history[0] as StoredEvent).event;
+  return "records" in data && data.records <= SMALL_RECORDS;
 }
 
 /** Timers may fire a millisecond early, retries may not (I6). */

@@ -33,6 +33,8 @@ type ActorWithEnds = Actor & { first: AnyEvent; last: AnyEvent };
 export interface Advance {
   result: WorkResult;
   made: MadeHere | null;
+  /** Of a delivery that has ended: resolves once its owner has been told. Null when nobody has to be told. */
+  settling: Promise<void> | null;
 }
 
 /** An attempt, and what it led to. */
@@ -74,13 +76,13 @@ export class DeliveryWorker {
     const dueAt = last.type === "delivery.retrying" ? Date.parse(last.data.due_at) : null;
     const waitMs = dueAt === null ? 0 : dueAt - this.#now();
     // A wake-up is only a hint: after a restart it can come up to a second early (I6).
-    if (waitMs > 0) return Promise.resolve({ result: { kind: "again", delayMs: waitMs }, made: null });
+    if (waitMs > 0) return Promise.resolve(again(waitMs));
     return this.#attempt(pending, actor, dueAt);
   }
 
   async #settleAgain(pending: PendingData, last: AnyEvent): Promise<Advance> {
     await this.#settle(pending, last, null);
-    return { result: { kind: "done" }, made: null };
+    return { result: { kind: "done" }, made: null, settling: null };
   }
 
   /** For a work item whose delivery has moved on: an ending is told to its owner again, anything else has an item of its own. */
@@ -98,7 +100,7 @@ export class DeliveryWorker {
     const span = this.#tracing.attempt(actor.first.traceparent, pending, attempt);
     let outcome: AttemptOutcome;
     try {
-      outcome = await this.#targets[pending.target_kind].attempt(pending, attempt, span);
+      outcome = await targetOf(this.#targets, pending.target_kind).attempt(pending, attempt, span);
     } finally {
       done();
     }
@@ -111,7 +113,7 @@ export class DeliveryWorker {
       stored = await this.#log.append(actor.aggregate, draft, actor.head);
     } catch (error) {
       if (!(error instanceof VersionConflict)) throw error;
-      return { result: { kind: "again", delayMs: 0 }, made: null };
+      return again(0);
     }
     span.end({ outcome, state });
     // What went well stands in the log of events: a line for each of thousands a second is for who asks for it.
@@ -123,11 +125,10 @@ export class DeliveryWorker {
     const made = { outcome, state, event: stored };
     if (stored.event.type === "delivery.retrying") {
       const delayMs = Date.parse(stored.event.data.due_at) - this.#now();
-      return { result: { kind: "again", delayMs }, made };
+      return { ...again(delayMs), made };
     }
-    const settled = this.#settle(pending, stored.event, outcome);
-    if (settled !== undefined) await settled;
-    return { result: { kind: "done" }, made };
+    const settling = this.#settle(pending, stored.event, outcome) ?? null;
+    return { result: { kind: "done" }, made, settling };
   }
 
   #keepExchange(pending: PendingData, attempt: number, outcome: AttemptOutcome): void {
@@ -138,8 +139,18 @@ export class DeliveryWorker {
   }
 
   #settle(pending: PendingData, last: AnyEvent, outcome: AttemptOutcome | null): Promise<void> | void {
-    return this.#targets[pending.target_kind].settle(endingOf(pending, last, outcome));
+    return targetOf(this.#targets, pending.target_kind).settle(endingOf(pending, last, outcome));
   }
+}
+
+/** It is not its time yet. */
+function again(delayMs: number): Advance {
+  return { result: { kind: "again", delayMs }, made: null, settling: null };
+}
+
+/** The target of a kind. Not by a property of that name: a text out of JSON is another string each time, and is looked up slowly. */
+export function targetOf(targets: Targets, kind: PendingData["target_kind"]): Target {
+  return kind === "webhook" ? targets.webhook : targets.destination;
 }
 
 /** What the delivery was asked for last: a redelivery asks again for the same. */
