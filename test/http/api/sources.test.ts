@@ -1,47 +1,22 @@
+/** Sources over the API: making, changing, testing and deleting them. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { readSource } from "../../../src/configuration/store.ts";
 import { postgresSource } from "../../../src/sources/postgres.ts";
 import { type TestApi, testApi } from "../../support/api.ts";
-import { applyYaml, type TestEgret, testEgret } from "../../support/egret.ts";
+import { applyYaml, type TestEgret } from "../../support/egret.ts";
+import { AWAY, openSourceScene, type SourceScene } from "./sourceScene.ts";
 
 let egret: TestEgret;
 let api: TestApi;
 let other: TestApi;
-let credentials: Record<string, unknown> = {};
+let credentials: SourceScene["credentials"];
+let make: SourceScene["make"];
+let objects: SourceScene["objects"];
 
 beforeAll(async () => {
-  egret = await testEgret({ roles: ["api"] });
-  api = await testApi(egret);
-  other = await testApi(egret, { workspaceName: "other" });
-  const { hostname, port, pathname, username, password } = new URL(egret.databaseUrl);
-  credentials = {
-    hostname,
-    port: Number(port),
-    database: pathname.slice(1),
-    user: username,
-    password: decodeURIComponent(password),
-  };
-  await egret.services.database.pool.query(`
-    create schema shop; create schema egret_own;
-    create table shop.orders (id bigint, city text); create view shop.open_orders as select id from shop.orders;
-    create table shop."odd.name" (id int); create table egret_own.rows_1 (key text);
-    create table shop.parts (id int, at date) partition by range (at);
-    create table shop.parts_2026 partition of shop.parts for values from ('2026-01-01') to ('2027-01-01')`);
+  ({ egret, api, other, credentials, make, objects } = await openSourceScene());
 });
 
-/** Nobody listens there. */
-const AWAY = { hostname: "127.0.0.1", port: 1, database: "none", user: "u", password: "s3cret-pw" };
-
-async function make(
-  connection: Record<string, unknown> = {},
-  sent: Record<string, unknown> = credentials,
-): Promise<number> {
-  const body = { connection: { type: "postgres", name: "Warehouse", credentials: sent, ...connection } };
-  const { status, body: answer } = await api.post("/sources", body);
-  expect(answer).toEqual({ status: "created", data: { id: expect.any(Number) } });
-  expect(status).toBe(201);
-  return answer.data.id;
-}
 const show = async (id: number) => (await api.get(`/sources/${id}`)).body.data;
 const urlOf = async (id: number) => {
   const { database, box } = egret.services;
@@ -278,155 +253,6 @@ describe("a source's test", () => {
     expect(bad.body.data.message).toContain("could not be reached");
     expect(JSON.stringify(bad.body)).not.toContain("s3cret");
     expect(await show(id)).toMatchObject({ last_test_succeeded: false });
-  });
-});
-
-interface Listed {
-  type: string;
-  id: number;
-  table_schema: string;
-  table_name: string;
-  table_catalog: string;
-  columns: { name: string; type: string }[];
-}
-
-async function objects(id: number, query = "per_page=100"): Promise<Listed[]> {
-  const { status, body } = await api.get(`/sources/${id}/objects?${query}`);
-  expect(status).toBe(200);
-  return body.data;
-}
-const ofShop = (all: Listed[]) =>
-  all
-    .filter((each) => each.type === "table" && each.table_schema === "shop")
-    .map(({ table_name }) => table_name)
-    .toSorted();
-
-describe("a source's tables", () => {
-  test("are listed with their columns, Egret's own schema never", async () => {
-    const id = await make({ sync_engine: "advanced", state_schema: "egret_own" });
-    const all = await objects(id);
-    expect(ofShop(all)).toEqual(["open_orders", "orders", "parts"]);
-    expect(all.some(({ table_schema }) => table_schema === "egret_own")).toBe(false);
-    const orders = all.find(({ table_name }) => table_name === "orders")!;
-    expect(orders).toEqual({
-      type: "table",
-      id: expect.any(Number),
-      table_catalog: credentials["database"],
-      table_schema: "shop",
-      table_name: "orders",
-      columns: [
-        { name: "id", type: "bigint" },
-        { name: "city", type: "text" },
-      ],
-    });
-    const { status, body } = await api.get(`/sources/${id}/tables/${orders.id}`);
-    expect([status, body]).toEqual([200, { status: "success", data: orders }]);
-  });
-
-  test("of a schema that becomes Egret's own are hidden at once", async () => {
-    const id = await make();
-    const own = (await objects(id)).find(({ table_schema }) => table_schema === "egret_own")!;
-    const connection = { sync_engine: "advanced", state_schema: "egret_own" };
-    await api.patch(`/sources/${id}`, { connection });
-    expect((await objects(id)).some(({ table_schema }) => table_schema === "egret_own")).toBe(false);
-    expect((await api.get(`/sources/${id}/tables/${own.id}`)).status).toBe(404);
-  });
-
-  test("keep their ids over refreshes, also when they went in between", async () => {
-    const { pool } = egret.services.database;
-    const id = await make();
-    await pool.query("create table shop.seasonal (id int)");
-    const find = async () => (await objects(id)).find(({ table_name }) => table_name === "seasonal");
-    const refresh = async () => {
-      const { status, body } = await api.post(`/sources/${id}/refresh_tables`);
-      expect([status, body]).toEqual([200, { refresh_key: expect.any(Number) }]);
-      return (await api.get(`/sources/${id}/refresh_tables_status?refresh_key=${body.refresh_key}`)).body;
-    };
-    expect(await refresh()).toEqual({ status: "completed", succeeded: true, message: null });
-    const before = await find();
-    await pool.query("drop table shop.seasonal");
-    await refresh();
-    expect(await find()).toBeUndefined();
-    await pool.query("create table shop.seasonal (id int, more text)");
-    await refresh();
-    expect(await find()).toMatchObject({ id: before!.id, columns: [{}, { name: "more", type: "text" }] });
-  });
-
-  test("stay as they were known when the source is away, and lists do not wait for it", async () => {
-    const id = await make();
-    const before = await objects(id);
-    await api.patch(`/sources/${id}`, { connection: { credentials: { port: 1, password: "s3cret-pw" } } });
-    const { status, body } = await api.post(`/sources/${id}/refresh_tables`);
-    expect(status).toBe(200);
-    const told = await api.get(`/sources/${id}/refresh_tables_status?refresh_key=${body.refresh_key}`);
-    expect(told.body).toMatchObject({ status: "completed", succeeded: false });
-    expect(told.body.message).toContain("could not be reached");
-    expect(JSON.stringify(told.body)).not.toContain("s3cret");
-    expect(await objects(id)).toEqual(before);
-    const table = before.find(({ table_name }) => table_name === "orders")!;
-    const columns = await api.post(`/sources/${id}/tables/${table.id}/refresh_columns`);
-    expect(columns.status).toBe(200);
-    const key = columns.body.refresh_key;
-    const status2 = await api.get(
-      `/sources/${id}/tables/${table.id}/refresh_columns_status?refresh_key=${key}`,
-    );
-    expect(status2.body).toMatchObject({ status: "completed", succeeded: false });
-  });
-
-  test("of a source that never answered are none, and its list is asked for once", async () => {
-    const id = await make({}, AWAY);
-    expect(await objects(id)).toEqual([]);
-    expect(await objects(id)).toEqual([]);
-    const { rows } = await egret.services.database.pool.query(
-      "select error from egret.source_refreshes where source_id = $1",
-      [id],
-    );
-    expect(rows).toHaveLength(1);
-  });
-
-  test("get new columns by a refresh of one table", async () => {
-    const { pool } = egret.services.database;
-    const id = await make();
-    await pool.query("create table shop.growing (id int)");
-    await api.post(`/sources/${id}/refresh_tables`);
-    const { id: tid } = (await objects(id)).find(({ table_name }) => table_name === "growing")!;
-    await pool.query("alter table shop.growing add more text");
-    const { body } = await api.post(`/sources/${id}/tables/${tid}/refresh_columns`);
-    const path = `/sources/${id}/tables/${tid}/refresh_columns_status`;
-    expect((await api.get(`${path}?refresh_key=${body.refresh_key}`)).body).toMatchObject({
-      succeeded: true,
-    });
-    expect((await api.get(`${path}?refresh_key=${body.refresh_key + 1000}`)).status).toBe(404);
-    expect((await api.get(`/sources/${id}/tables/${tid}`)).body.data.columns).toHaveLength(2);
-    await pool.query("drop table shop.growing");
-  });
-
-  test("come page by page, with models among them, each once", async () => {
-    const id = await make();
-    await api.post(`/sources/${id}/models`, { name: "Ones", query: "select 1 as id" });
-    const all = await objects(id, "per_page=100&order=asc");
-    expect(all.filter(({ type }) => type === "model")).toHaveLength(1);
-    const seen: Listed[] = [];
-    let path: string | null = `/sources/${id}/objects?per_page=2&order=asc`;
-    let last = 0;
-    while (path !== null) {
-      const { body } = await api.get(path);
-      seen.push(...body.data);
-      last = body.pagination.last_page;
-      expect(body.pagination.total_records).toBe(all.length);
-      path = body.next === null ? null : body.next.slice(body.next.indexOf("/sources/"));
-    }
-    expect(seen).toEqual(all);
-    expect(last).toBe(Math.ceil(all.length / 2));
-    const cursored: Listed[] = [];
-    let cursor: string | null = "";
-    while (cursor !== null) {
-      const given: string = cursor === "" ? "" : `&cursor=${cursor}`;
-      const { body } = await api.get(`/sources/${id}/objects?per_page=3&order=asc${given}`);
-      cursored.push(...body.data);
-      cursor = body.pagination.next_cursor;
-    }
-    expect(cursored).toEqual(all);
   });
 });
 
