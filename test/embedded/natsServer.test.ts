@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "nats";
-import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import {
   type EmbeddedNatsServer,
   type NatsServerOptions,
@@ -53,6 +55,22 @@ describe("an embedded nats-server", () => {
     const config = JSON.parse(await readFile(path.join(storeDir, "nats-server.conf"), "utf8"));
     expect(config).toMatchObject({ host: "127.0.0.1", jetstream: { sync_interval: "always" } });
   });
+
+  test.runIf(existsSync("/proc/self/environ"))(
+    "has half of the processors, unless told otherwise",
+    async () => {
+      const seen = async () => {
+        const server = await start({ storeDir: await temporaryFolder() });
+        const environment = await readFile(`/proc/${server.pid}/environ`, "utf8");
+        return environment.split("\0").find((entry) => entry.startsWith("GOMAXPROCS="));
+      };
+      vi.stubEnv("GOMAXPROCS", undefined);
+      onTestFinished(() => void vi.unstubAllEnvs());
+      expect(await seen()).toBe(`GOMAXPROCS=${Math.max(1, Math.floor(availableParallelism() / 2))}`);
+      vi.stubEnv("GOMAXPROCS", "7");
+      expect(await seen()).toBe("GOMAXPROCS=7");
+    },
+  );
 
   test("says in the server's words why it does not start", async () => {
     const squatter = createServer();
