@@ -223,8 +223,9 @@ async function writeBatches(
   const invalid: InvalidRow[] = [];
   const filter = filterFor(client, selection);
   const sqlText = recordsSql(request, selection);
+  const reading = { signal: request.signal, isEager: filter === null };
   const stream = sqlText === null ? null : await snapshot.copyOut(sqlText);
-  for await (const chunk of stream === null ? [] : rowChunks(stream, request.signal)) {
+  for await (const chunk of stream === null ? [] : rowChunks(stream, reading)) {
     const isSent = filter === null ? null : await filter(chunk);
     for (let place = 0; place < chunk.length; place += 1) {
       if (isSent?.(place) === false) continue;

@@ -42,6 +42,11 @@ export class ReadAhead {
     return this.#waiting > 0;
   }
 
+  /** Whether something waits to be taken at this moment. */
+  get hasMore(): boolean {
+    return this.#waiting > 0;
+  }
+
   /** The next bytes, as they stand until this process does something else: copy them. */
   take(most: number): Buffer {
     if (this.#at >= MOVE_BYTES || this.#waiting === 0) {

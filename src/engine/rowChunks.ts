@@ -119,12 +119,13 @@ export class RowChunk {
 }
 
 /**
- * Gives the rows of a stream in chunks, each of which is gone when the next is asked for.
+ * Gives the rows of a stream in chunks, each of which is gone when the next is asked for. Without `isEager` a chunk is full,
+ * for who asks Postgres about each; with it a chunk is what has come, so that the reader works while the source does.
  * @throws RunFailure when the stream ends before its time.
  */
 export async function* rowChunks(
   stream: Readable,
-  signal: AbortSignal | undefined,
+  { signal, isEager }: { signal: AbortSignal | undefined; isEager: boolean },
 ): AsyncGenerator<RowChunk> {
   const ahead = new ReadAhead(stream);
   const chunk = new RowChunk();
@@ -132,7 +133,8 @@ export async function* rowChunks(
     while (await ahead.isReady()) {
       signal?.throwIfAborted();
       chunk.push(ahead.take(PART_BYTES));
-      if (!chunk.isFull) continue;
+      const isTaken = isEager && chunk.length > 0 && !ahead.hasMore;
+      if (!chunk.isFull && !isTaken) continue;
       yield chunk;
       chunk.clear();
     }

@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import {
   ArrayField,
@@ -24,9 +24,16 @@ function* partsOf(bytes: Buffer, size: number): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function read(bytes: Buffer, size: number): Promise<{ chunks: number; rows: Row[]; keys: string[] }> {
-  const found: { chunks: number; rows: Row[]; keys: string[] } = { chunks: 0, rows: [], keys: [] };
-  for await (const chunk of rowChunks(Readable.from(partsOf(bytes, size)), undefined)) {
+interface Found {
+  chunks: number;
+  rows: Row[];
+  keys: string[];
+}
+
+async function read(bytes: Buffer, size: number, isEager = false): Promise<Found> {
+  const found: Found = { chunks: 0, rows: [], keys: [] };
+  const reading = { signal: undefined, isEager };
+  for await (const chunk of rowChunks(Readable.from(partsOf(bytes, size)), reading)) {
     found.chunks += 1;
     found.keys.push(...arrayElements(chunk.keys()).map(String));
     for (let place = 0; place < chunk.length; place += 1) {
@@ -45,14 +52,31 @@ describe("Rows of the second pass", () => {
   ];
   const withoutKey: Row = [null, "4", "{}"];
 
-  test.each([1, 7, 64, 1 << 20])(
-    "are the same in parts of %i bytes, those without a key left out",
-    async (size) => {
-      const found = await read(streamOf([...rows.slice(0, 1), withoutKey, ...rows.slice(1)]), size);
-      expect(found.rows).toEqual(rows);
-      expect(found.keys).toEqual(rows.map(([key]) => key));
-    },
-  );
+  describe.each([false, true])("read eagerly: %s", (isEager) => {
+    test.each([1, 7, 64, 1 << 20])(
+      "are the same in parts of %i bytes, those without a key left out",
+      async (size) => {
+        const bytes = streamOf([...rows.slice(0, 1), withoutKey, ...rows.slice(1)]);
+        const found = await read(bytes, size, isEager);
+        expect(found.rows).toEqual(rows);
+        expect(found.keys).toEqual(rows.map(([key]) => key));
+      },
+    );
+  });
+
+  test("are given while their source still works, to who wants them at once", async () => {
+    const source = new PassThrough();
+    const chunks = rowChunks(source, { signal: undefined, isEager: true });
+    const bytes = streamOf(rows);
+    const firstRow = streamOf(rows.slice(0, 1), Buffer.alloc(0)).length;
+    source.write(bytes.subarray(0, firstRow));
+    const { value: chunk } = await chunks.next();
+    expect(chunk?.length).toBe(1);
+    source.end(bytes.subarray(firstRow));
+    const { value: rest } = await chunks.next();
+    expect(rest?.row(0).hash.toString()).toBe("2");
+    await chunks.return(undefined);
+  });
 
   test("come in several chunks that share their memory, and none is lost or told twice", async () => {
     const many = Array.from({ length: 9_000 }, (_, n): Row => [`k${n}`, "h", `{"n":${n}}`]);
