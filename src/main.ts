@@ -16,7 +16,7 @@ import { autoDisableWebhook } from "./configuration/webhookSwitch.ts";
 import type { DestinationSender } from "./destinations/destination.ts";
 import { createDestinationSender } from "./destinations/registry.ts";
 import { AppError } from "./domain/errors.ts";
-import { acceptTrigger, releaseSync } from "./engine/claims.ts";
+import { acceptTrigger, claimOf, releaseSync } from "./engine/claims.ts";
 import { HeldBatches } from "./engine/heldBatches.ts";
 import { acceptTrial } from "./engine/trials.ts";
 import { type HttpServer, type Served, serveHttp } from "./http/server.ts";
@@ -371,6 +371,7 @@ function startWorkers(
       return rows.map(({ name }) => name).sort();
     },
     acceptTrigger: (claim: Parameters<typeof acceptTrigger>[1]) => acceptTrigger(db, claim),
+    claimOf: (run: Parameters<typeof claimOf>[1]) => claimOf(db, run),
     acceptTrial: (wish: Parameters<typeof acceptTrial>[1]) => acceptTrial(db, wish),
     releaseRun: (syncId: number, runId: number) => releaseSync(db, syncId, runId),
   };

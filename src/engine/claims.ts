@@ -1,7 +1,11 @@
 /** Which run has a sync: a trigger claims it, waits for it or is skipped; the run's end frees it. */
 import { type Kysely, type RawBuilder, sql, type Transaction } from "kysely";
+import type { TriggerCommand } from "../domain/command.ts";
 import type { Database } from "../projections/database.ts";
 import { stageTable } from "./scratch.ts";
+
+/** What a trigger asks of its run, but for its reason. */
+export type AskedOfRun = Omit<TriggerCommand, "sync" | "reason">;
 
 /** A trigger command, by the id under which its sender may repeat it. */
 export interface Trigger {
@@ -13,6 +17,9 @@ export interface Trigger {
    * without a trace. `wait_alone` waits unless another run does already. `refuse` when left out.
    */
   onBusy?: "refuse" | "skip" | "wait" | "wait_alone" | "drop";
+  /** Kept with the run that it causes, for who may have to begin that late: who or what asks, and what for. */
+  reason?: string | undefined;
+  asked?: AskedOfRun;
 }
 
 /**
@@ -178,7 +185,7 @@ async function writeRuns(tx: Transaction<Database>, outcomes: readonly Outcome[]
       select nextval('egret.run_ids') as id from generate_series(1, ${newRuns.length}::int)`.execute(tx);
     newRuns.forEach((run, index) => (run.id = rows[index]?.id ?? 0));
   }
-  const remembered = outcomes.flatMap(({ trigger, remembered: as }) =>
+  const remembered = outcomes.flatMap(({ trigger, newRun, remembered: as }) =>
     as === undefined
       ? []
       : {
@@ -186,17 +193,22 @@ async function writeRuns(tx: Transaction<Database>, outcomes: readonly Outcome[]
           command_id: trigger.commandId,
           run_id: idOf(as.run),
           skipped_for: as.skippedFor === null ? null : idOf(as.skippedFor),
+          ...keptOf(trigger, newRun),
         },
   );
   if (remembered.length > 0) {
     const { numAffectedRows } = await sql`
-      insert into egret.accepted_commands as known (workspace_id, command_id, run_id, skipped_for)
+      insert into egret.accepted_commands as known
+        (workspace_id, command_id, run_id, skipped_for, reason, asked)
       select * from unnest(${remembered.map((row) => row.workspace_id)}::bigint[],
                            ${remembered.map((row) => row.command_id)}::text[],
                            ${remembered.map((row) => row.run_id)}::bigint[],
-                           ${remembered.map((row) => row.skipped_for)}::bigint[])
+                           ${remembered.map((row) => row.skipped_for)}::bigint[],
+                           ${remembered.map((row) => row.reason)}::text[],
+                           ${remembered.map((row) => row.asked)}::jsonb[])
       on conflict (workspace_id, command_id) do update
-      set run_id = excluded.run_id, skipped_for = excluded.skipped_for, accepted_at = now()
+      set run_id = excluded.run_id, skipped_for = excluded.skipped_for, accepted_at = now(),
+          reason = excluded.reason, asked = excluded.asked
       where known.accepted_at < now() - interval '1 hour'`.execute(tx);
     // Accepted for another sync at this moment: tried again, it is known.
     if (numAffectedRows !== BigInt(remembered.length)) throw new Error("a command was accepted meanwhile");
@@ -204,6 +216,33 @@ async function writeRuns(tx: Transaction<Database>, outcomes: readonly Outcome[]
   const claiming = (place: NewRun["place"]) => newRuns.filter((run) => run.place === place);
   await claim(tx, claiming("active"), sql`active_run_id = claimed.run_id, last_began_at = now()`);
   await claim(tx, claiming("waiting"), sql`waiting_run_id = claimed.run_id`);
+}
+
+/** What a run was asked for stands with the trigger that caused it alone: others that wait with it change nothing. */
+function keptOf(
+  { reason, asked }: TriggerToAccept,
+  newRun: NewRun | undefined,
+): { reason: string | null; asked: string | null } {
+  if (newRun === undefined || asked === undefined) return { reason: null, asked: null };
+  return { reason: reason ?? null, asked: JSON.stringify(asked) };
+}
+
+/** What a run was claimed for. */
+export interface KeptClaim {
+  commandId: string;
+  reason: string | null;
+  asked: AskedOfRun;
+}
+
+/** What the trigger asked for that caused a run; null where that was not kept. */
+export async function claimOf(
+  db: Kysely<Database>,
+  { workspaceId, runId }: { workspaceId: number; runId: number },
+): Promise<KeptClaim | null> {
+  const { rows } = await sql<KeptClaim>`
+    select command_id as "commandId", reason, asked from egret.accepted_commands
+    where run_id = ${runId} and workspace_id = ${workspaceId} and asked is not null`.execute(db);
+  return rows[0] ?? null;
 }
 
 async function claim(

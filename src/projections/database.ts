@@ -82,6 +82,10 @@ export interface AcceptedCommandTable {
   accepted_at: Timestamp;
   /** The run that was under way, where `run_id` is a skipped one. */
   skipped_for: number | null;
+  /** Who or what asked; null too where the command joined another's run. */
+  reason: string | null;
+  /** The rest of what was asked, as src/engine/claims.ts has it; null where the command joined another's run. */
+  asked: unknown;
 }
 
 export interface SyncStateTable {

@@ -1,6 +1,12 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { acceptTrigger, acceptTriggers, answerAtAGlance, releaseSync } from "../../src/engine/claims.ts";
+import {
+  acceptTrigger,
+  acceptTriggers,
+  answerAtAGlance,
+  claimOf,
+  releaseSync,
+} from "../../src/engine/claims.ts";
 import { type OpenDatabase, openDatabase } from "../../src/projections/database.ts";
 import { testDatabase } from "../support/namespace.ts";
 
@@ -64,6 +70,33 @@ describe("claims", () => {
       .where("run_id", "=", runId)
       .executeTakeFirst();
     expect(batch).toMatchObject({ outcome: "dropped", body: null, keys: null, hashes: null });
+  });
+
+  test("keeps what a run is asked for with the trigger that causes it, and with no other", async () => {
+    const claims = ["k1", "k2", "k3"].map((commandId) => ({
+      workspaceId: 1,
+      commandId,
+      syncId: 8,
+      onBusy: "wait" as const,
+      reason: `why ${commandId}`,
+      asked: { force_full_sync: true, requested_via: "API" as const },
+    }));
+    const [active, waiting, joined] = await acceptTriggers(database.db, claims);
+    expect(joined).toEqual({ ...waiting, duplicate: true });
+    for (const [commandId, answer] of [
+      ["k1", active],
+      ["k2", waiting],
+    ] as const) {
+      const runId = (answer as { runId: number }).runId;
+      expect(await claimOf(database.db, { workspaceId: 1, runId })).toEqual({
+        commandId,
+        reason: `why ${commandId}`,
+        asked: { force_full_sync: true, requested_via: "API" },
+      });
+      expect(await claimOf(database.db, { workspaceId: 2, runId })).toBeNull();
+    }
+    const { runId } = await trigger(9, "k4");
+    expect(await claimOf(database.db, { workspaceId: 1, runId })).toBeNull();
   });
 
   describe("of many triggers at once", () => {

@@ -4,6 +4,7 @@ import type { RunAggregate } from "../../domain/aggregate.ts";
 import type { TriggerCommand } from "../../domain/command.ts";
 import { Unavailable, VersionConflict } from "../../domain/errors.ts";
 import type { EventData } from "../../domain/event.ts";
+import type { KeptClaim } from "../../engine/claims.ts";
 import { type EventLog, NEW_AGGREGATE } from "../../log/eventLog.ts";
 import { begin } from "../actor.ts";
 import type { CommandHandler, CommandInHand, Refusal } from "../commandInHand.ts";
@@ -64,8 +65,9 @@ export async function requestRun(
   const isPaused = sync.options.paused && isAutomatic(payload);
   const onBusy = policyFor(sync, payload);
   const wishes = wishesOf(payload);
-  const accept = (policy: OnBusy) =>
-    desk.acceptTrigger({ workspaceId, commandId, syncId: sync.id, onBusy: policy, isPaused });
+  const { sync: _named, reason, ...asked } = payload;
+  const claimFor = { workspaceId, commandId, syncId: sync.id, isPaused, reason, asked };
+  const accept = (policy: OnBusy) => desk.acceptTrigger({ ...claimFor, onBusy: policy });
   let claim = await accept(onBusy === "wait" && wishes.length > 0 ? "wait_alone" : onBusy);
   if (onBusy === "wait" && claim.kind === "busy") {
     const { runId } = claim;
@@ -78,7 +80,7 @@ export async function requestRun(
   }
   switch (claim.kind) {
     case "accepted":
-      await beginWith(triggeredEvent(command, { sync, runId: claim.runId }));
+      await beginWith(await beginningOf(desk, command, { sync, ...claim }));
       return { kind: "caused", syncId: sync.id, runId: claim.runId };
     case "skipped":
       await beginWith(skippedEvent(command, { sync, ...claim }));
@@ -97,9 +99,9 @@ export async function requestRun(
 }
 
 /** What a trigger may ask of its run: a waiting run, which others may join, is what its first trigger asked for. */
-export const WISHES = ["force_full_sync", "allow_deletes", "allow_rejects"] as const;
+const WISHES = ["force_full_sync", "allow_deletes", "allow_rejects"] as const;
 /** One of those. */
-export type Wish = (typeof WISHES)[number];
+type Wish = (typeof WISHES)[number];
 
 /** What a trigger asks of its run beyond running. */
 export function wishesOf(payload: Pick<TriggerCommand, Wish>): Wish[] {
@@ -144,6 +146,18 @@ function policyFor({ options }: TriggeredSync, payload: TriggerCommand): OnBusy 
   return isAutomatic(payload) ? "skip" : "refuse";
 }
 
+/** How the run of a trigger begins that another may have caused, and not lived to begin: as what was asked for first. */
+async function beginningOf(
+  desk: Pick<TriggerDesk, "claimOf">,
+  command: CommandInHand<"trigger">,
+  { sync, runId, duplicate }: CausedRun & { duplicate: boolean },
+): Promise<FirstEvent> {
+  const { workspaceId } = command;
+  const first = duplicate ? await desk.claimOf({ workspaceId, runId }) : null;
+  const isOwn = first === null || first.commandId === command.commandId;
+  return isOwn ? triggeredEvent(command, { sync, runId }) : claimedEvent(first, { workspaceId, sync, runId });
+}
+
 interface CausedRun {
   sync: Pick<TriggeredSync, "id" | "name">;
   runId: number;
@@ -170,6 +184,15 @@ export function triggeredEvent(command: CommandInHand<"trigger">, run: CausedRun
   };
   const { state } = begin(runBehaviour, undefined);
   return { type: "sync.triggered", state, data, traceparent: command.traceparent };
+}
+
+/** How a run begins as what it was claimed for, whoever begins it. */
+export function claimedEvent(
+  { commandId, reason, asked }: KeptClaim,
+  { workspaceId, sync, runId }: CausedRun & { workspaceId: number },
+): FirstEvent {
+  const payload = { ...asked, sync: sync.id, ...(reason === null ? {} : { reason }) };
+  return triggeredEvent({ workspaceId, commandId, payload, traceparent: undefined }, { sync, runId });
 }
 
 function skippedEvent(

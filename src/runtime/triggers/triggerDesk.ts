@@ -1,6 +1,7 @@
 /** What the command `trigger` asks of the configuration and of the engine. */
 import type { Operation } from "../../domain/configuration.ts";
 import type { SyncOptions } from "../../domain/syncOptions.ts";
+import type { AskedOfRun, KeptClaim } from "../../engine/claims.ts";
 
 /** A sync as far as a trigger asks. */
 export interface TriggeredSync {
@@ -25,11 +26,15 @@ export interface TriggerDesk {
     syncId: number;
     onBusy: OnBusy;
     isPaused: boolean;
+    reason: string | undefined;
+    asked: AskedOfRun;
   }): Promise<
-    | { kind: "accepted"; runId: number }
+    | { kind: "accepted"; runId: number; duplicate: boolean }
     | { kind: "skipped"; runId: number; runningRunId: number }
     | { kind: "busy"; runId: number }
     | { kind: "dropped"; runId: number }
     | { kind: "paused" }
   >;
+  /** What the trigger asked for that caused a run; null where that was not kept. */
+  claimOf(run: { workspaceId: number; runId: number }): Promise<KeptClaim | null>;
 }

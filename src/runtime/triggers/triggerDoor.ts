@@ -7,13 +7,20 @@ import type { Kysely } from "kysely";
 import type { RunAggregate } from "../../domain/aggregate.ts";
 import type { TriggerCommand } from "../../domain/command.ts";
 import { toError } from "../../domain/errors.ts";
-import { acceptTrigger, acceptTriggers, answerAtAGlance, type TriggerToAccept } from "../../engine/claims.ts";
+import {
+  acceptTrigger,
+  acceptTriggers,
+  answerAtAGlance,
+  claimOf,
+  type TriggerToAccept,
+} from "../../engine/claims.ts";
 import type { EventLog } from "../../log/eventLog.ts";
 import type { Database, OpenDatabase } from "../../projections/database.ts";
 import type { CommandInHand, Refusal } from "../commandInHand.ts";
 import { Together } from "../together.ts";
 import {
   beginInLog,
+  claimedEvent,
   type FirstEvent,
   lackingIn,
   requestRun,
@@ -22,7 +29,6 @@ import {
 } from "./triggerCommand.ts";
 import type { TriggerDesk, TriggeredSync } from "./triggerDesk.ts";
 import { type Glance, type GlanceAsk, glanceAt } from "./triggerGlance.ts";
-import { firstEventOf } from "./unbegunRuns.ts";
 
 /** A trigger by hand; `sync` is its id. */
 export type DoorTrigger = Omit<CommandInHand<"trigger">, "payload"> & {
@@ -76,8 +82,12 @@ export function openTriggerDoor({ database, log }: { database: OpenDatabase; log
     }
     // Whoever claimed the sync for it died before the run began: it begins as what was asked for then, not now.
     const { workspaceId, runId } = run;
-    const asAsked = await firstEventOf(database.db, { workspaceId, runId, sync });
-    await begin(asAsked ?? triggeredEvent(command, { sync, runId }));
+    const claim = await claimOf(database.db, { workspaceId, runId });
+    await begin(
+      claim === null
+        ? triggeredEvent(command, { sync, runId })
+        : claimedEvent(claim, { workspaceId, sync, runId }),
+    );
   };
 
   return {
@@ -140,6 +150,7 @@ function openDesks({ pool, db }: OpenDatabase): DeskFor {
         const answer = glance === null ? null : answerAtAGlance(claim, glance.seen);
         return answer ?? claims.ask({ ...claim, forgetAfterMs: COMMAND_MEMORY_MS });
       },
+      claimOf: (run) => claimOf(db, run),
     };
   };
 }

@@ -5,10 +5,11 @@
 import { type Kysely, sql } from "kysely";
 import type { Logger } from "pino";
 import { toError } from "../../domain/errors.ts";
+import type { AskedOfRun } from "../../engine/claims.ts";
 import type { EventLog } from "../../log/eventLog.ts";
 import type { Database } from "../../projections/database.ts";
-import { DOOR_PREFIX, wishesIn } from "./doorCommandId.ts";
-import { beginInLog, type FirstEvent, triggeredEvent } from "./triggerCommand.ts";
+import { DOOR_PREFIX } from "./doorCommandId.ts";
+import { beginInLog, claimedEvent } from "./triggerCommand.ts";
 
 export interface UnbegunRunsOptions {
   db: Kysely<Database>;
@@ -67,68 +68,40 @@ interface ClaimedRun {
   sync_name: string;
   workspace_id: number;
   command_id: string;
+  reason: string | null;
+  asked: AskedOfRun | null;
 }
 
 async function claimedRuns({ db, olderThanMs = OLDER_THAN_MS }: UnbegunRunsOptions): Promise<ClaimedRun[]> {
+  // Others may wait with a run: the first made it what it is, and what that asked is kept.
   const { rows } = await sql<ClaimedRun>`
-    select claimed.run_id, state.sync_id, sync.name as sync_name, sync.workspace_id, command.command_id
+    select claimed.run_id, state.sync_id, sync.name as sync_name, sync.workspace_id,
+           command.command_id, command.reason, command.asked
     from egret.sync_states state
     cross join lateral unnest(array[state.active_run_id, state.waiting_run_id]) as claimed (run_id)
     join egret.syncs sync on sync.id = state.sync_id
-    join egret.accepted_commands command on command.run_id = claimed.run_id and command.skipped_for is null
+    cross join lateral (
+      select * from egret.accepted_commands known
+      where known.run_id = claimed.run_id and known.skipped_for is null
+      order by known.asked is null, known.accepted_at limit 1
+    ) command
     where command.accepted_at < now() - ${olderThanMs} * interval '1 millisecond'
       and starts_with(command.command_id, ${DOOR_PREFIX})`.execute(db);
   return rows;
 }
 
-/**
- * How a run begins that the API accepted by an earlier trigger, as what that asked for; null for another's command, which
- * comes back by itself.
- */
-export async function firstEventOf(
-  db: Kysely<Database>,
-  run: { workspaceId: number; runId: number; sync: { id: number; name: string } },
-): Promise<FirstEvent | null> {
-  const claim = await db
-    .selectFrom("egret.accepted_commands")
-    .select("command_id")
-    .where("run_id", "=", run.runId)
-    .where("workspace_id", "=", run.workspaceId)
-    .where("skipped_for", "is", null)
-    // Others may wait with it: the first made it what it is.
-    .orderBy("accepted_at")
-    .limit(1)
-    .executeTakeFirst();
-  const commandId = claim?.command_id ?? "";
-  return commandId.startsWith(DOOR_PREFIX) ? lateBeginning({ ...run, commandId }) : null;
-}
-
-function lateBeginning({
-  workspaceId,
-  runId,
-  sync,
-  commandId,
-}: {
-  workspaceId: number;
-  runId: number;
-  sync: { id: number; name: string };
-  commandId: string;
-}): FirstEvent {
-  const payload = {
-    sync: sync.id,
-    force_full_sync: false,
-    ...Object.fromEntries(wishesIn(commandId).map((wish) => [wish, true])),
-    reason: "API, whose process ended meanwhile",
-    requested_via: "API",
-  } as const;
-  return triggeredEvent({ workspaceId, commandId, payload, traceparent: undefined }, { sync, runId });
-}
+/** What a claim counts as that is older than the keeping of what was asked. */
+const NOT_KEPT = {
+  reason: "API, whose process ended meanwhile",
+  asked: { force_full_sync: false, requested_via: "API" },
+} as const;
 
 async function beginIfUnbegun({ log, logger }: UnbegunRunsOptions, claim: ClaimedRun): Promise<boolean> {
-  const { run_id: runId, sync_id: syncId, sync_name: name, workspace_id: workspaceId } = claim;
+  const { run_id: runId, sync_id: syncId, workspace_id: workspaceId, command_id: commandId } = claim;
   if ((await log.last({ kind: "run", workspaceId, syncId, runId })) !== null) return false;
-  const { command_id: commandId } = claim;
-  await beginInLog(log, lateBeginning({ workspaceId, runId, sync: { id: syncId, name }, commandId }));
+  const { reason, asked } = claim.asked === null ? NOT_KEPT : { ...claim, asked: claim.asked };
+  const sync = { id: syncId, name: claim.sync_name };
+  await beginInLog(log, claimedEvent({ commandId, reason, asked }, { workspaceId, sync, runId }));
   logger.info({ run: runId, sync: syncId }, "trigger.begun_late");
   return true;
 }

@@ -1,7 +1,7 @@
 /** Starting runs over the API, as Airflow, Dagster, Prefect, Shipyard and others do. */
 import { sql } from "kysely";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { acceptTrigger, releaseSync } from "../../../src/engine/claims.ts";
+import { type AskedOfRun, acceptTrigger, releaseSync } from "../../../src/engine/claims.ts";
 import { doorCommandId } from "../../../src/runtime/triggers/doorCommandId.ts";
 import { startUnbegunRuns } from "../../../src/runtime/triggers/unbegunRuns.ts";
 import { askApi, testApi } from "../../support/api.ts";
@@ -249,20 +249,56 @@ describe("POST /syncs/{id}/trigger", () => {
 });
 
 describe("a run that a process accepted and did not live to begin", () => {
-  const claim = async (wishes: object = {}) => {
+  const reason = "API token load: orders were loaded anew";
+  const claim = async (wishes: Partial<AskedOfRun> = {}, commandId = doorCommandId(null)) => {
     const id = await scene.make();
     const { db } = scene.egret.services.database;
-    const payload = { sync: id, force_full_sync: false, requested_via: "API", ...wishes } as const;
-    const commandId = doorCommandId(payload, null);
+    const asked: AskedOfRun = { force_full_sync: false, requested_via: "API", ...wishes };
     const { workspaceId } = scene.api;
-    const claimed = await acceptTrigger(db, { workspaceId, commandId, syncId: id });
+    const claimed = await acceptTrigger(db, { workspaceId, commandId, syncId: id, reason, asked });
     return { id, runId: claimed.runId, db };
   };
+  /** As its first event has it, and as the API shows it. */
+  const beginningOf = async (runId: number) => {
+    const { body } = await scene.api.get(`/sync_runs/${runId}/events`);
+    const { sync_trigger_reason, scheduled_execution_time } = await runOf(runId);
+    expect(body.data[0]).toMatchObject({
+      type: "sync.triggered",
+      data: { sync_trigger_reason, scheduled_execution_time },
+    });
+    return body.data[0].data;
+  };
 
-  test("is begun by the next trigger of its sync, which gets it", async () => {
+  test("is begun by the next trigger of its sync, which gets it, with the reason of who asked first", async () => {
     const { id, runId } = await claim();
-    expect(await trigger(id)).toBe(runId);
+    expect(await trigger(id, { reason: "another" })).toBe(runId);
     expect(await endOf(scene.api, runId)).toMatchObject({ status: "completed" });
+    expect(await beginningOf(runId)).toMatchObject({
+      sync_trigger_reason: { ui_tag: "API", ui_detail: reason },
+      force_full_sync: false,
+    });
+  });
+
+  test("is begun by the next trigger as the tick that a schedule's command had claimed it for", async () => {
+    const scheduled_execution_time = "2026-02-03T10:00:00.000Z";
+    const { id, runId } = await claim(
+      { requested_via: "Schedule", scheduled_execution_time, force_full_sync: true },
+      "schedule-tick-1",
+    );
+    const more = await scene.api.post(`/syncs/${id}/trigger`, { allow_rejects: true, reason: "another" });
+    expect([more.status, more.body.message]).toEqual([
+      409,
+      expect.stringContaining(`allow_rejects: run ${runId} is under way`) as string,
+    ]);
+    expect((await endOf(scene.api, runId)).full_sync_reasons).toContain("user_requested");
+    const began = await beginningOf(runId);
+    expect(began).toMatchObject({
+      command_id: "schedule-tick-1",
+      sync_trigger_reason: { ui_tag: "Schedule", ui_detail: reason },
+      scheduled_execution_time,
+      force_full_sync: true,
+    });
+    expect(began.allow_rejects).toBeUndefined();
   });
 
   test("is begun by the next trigger as what it was asked for, and who asks for more is refused", async () => {
@@ -275,9 +311,9 @@ describe("a run that a process accepted and did not live to begin", () => {
     const end = await endOf(scene.api, runId);
     expect(end).toMatchObject({ status: "completed", full_sync: true });
     expect(end.full_sync_reasons).toContain("user_requested");
-    const { body } = await scene.api.get(`/sync_runs/${runId}/events`);
-    expect(body.data[0]).toMatchObject({ type: "sync.triggered", data: { force_full_sync: true } });
-    expect(body.data[0].data.allow_deletes).toBeUndefined();
+    const began = await beginningOf(runId);
+    expect(began).toMatchObject({ force_full_sync: true, sync_trigger_reason: { ui_detail: reason } });
+    expect(began.allow_deletes).toBeUndefined();
   });
 
   test("is begun by itself, as what it was asked for", async () => {
@@ -296,6 +332,41 @@ describe("a run that a process accepted and did not live to begin", () => {
     }
     expect(lines).toEqual([{ run: runId, sync: id }]);
     expect((await endOf(scene.api, runId)).full_sync_reasons).toContain("user_requested");
+    expect((await beginningOf(runId)).sync_trigger_reason).toEqual({ ui_tag: "API", ui_detail: reason });
+  });
+
+  test("was claimed by the API's own trigger, with its reason and its wishes", async () => {
+    const id = await scene.make();
+    const runId = await trigger(id, { reason: "orders were loaded anew", force_full_sync: true });
+    const { rows } =
+      await sql`select reason, asked from egret.accepted_commands where run_id = ${runId}`.execute(
+        scene.egret.services.database.db,
+      );
+    expect(rows).toEqual([
+      {
+        reason: "API token test key: orders were loaded anew",
+        asked: { force_full_sync: true, requested_via: "API" },
+      },
+    ]);
+    await endOf(scene.api, runId);
+  });
+
+  test("is begun by itself also where what was asked was not kept yet", async () => {
+    const { runId, db } = await claim();
+    await sql`update egret.accepted_commands set reason = null, asked = null where run_id = ${runId}`.execute(
+      db,
+    );
+    const { log } = scene.egret.services;
+    const logger = { info: () => {}, warn: () => {} };
+    const sweep = startUnbegunRuns({ db, log, logger, olderThanMs: 0, everyMs: 3_600_000 });
+    try {
+      expect(await sweep.look()).toBe(1);
+    } finally {
+      await sweep.stop();
+    }
+    expect(await endOf(scene.api, runId)).toMatchObject({ status: "completed" });
+    const { ui_tag, ui_detail } = (await beginningOf(runId)).sync_trigger_reason;
+    expect([ui_tag, ui_detail]).toEqual(["API", expect.stringContaining("ended meanwhile")]);
   });
 
   test("that ended without a beginning frees its sync", async () => {

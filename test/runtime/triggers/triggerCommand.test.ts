@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type TriggerCommand, triggerCommandSchema } from "../../../src/domain/command.ts";
 import type { SyncOptions } from "../../../src/domain/syncOptions.ts";
-import { acceptTrigger, releaseSync } from "../../../src/engine/claims.ts";
+import { acceptTrigger, claimOf, releaseSync } from "../../../src/engine/claims.ts";
 import type { EventLog } from "../../../src/log/eventLog.ts";
 import { type OpenDatabase, openDatabase } from "../../../src/projections/database.ts";
 import { replay } from "../../../src/runtime/actor.ts";
@@ -40,6 +40,7 @@ describe("the command trigger", () => {
         findSync: async () => sync,
         syncNames: async () => [],
         acceptTrigger: (claim) => acceptTrigger(database.db, claim),
+        claimOf: (run) => claimOf(database.db, run),
       },
     } as Pick<CommandTools, "log" | "logger"> & { desk: Partial<CommandTools["desk"]> } as CommandTools;
     return {
@@ -198,6 +199,26 @@ describe("the command trigger", () => {
         scheduled_execution_time: null,
       },
     });
+  });
+
+  test("a waiting run whose worker died before its event begins as what was asked for first, whoever joins it", async () => {
+    const { sync, trigger, runOf, historyOf } = syncWith({ overlap_policy: "queue_one" });
+    await trigger("j-1", {});
+    const asked = { requested_via: "CLI", force_full_sync: true } as const;
+    const claim = { workspaceId: 1, syncId: sync.id, onBusy: "wait", reason: "loaded anew", asked } as const;
+    await acceptTrigger(database.db, { ...claim, commandId: "j-2" });
+    expect(await trigger("j-3", { requested_via: "API", reason: "another" })).toMatchObject({ kind: "done" });
+    expect(await runOf("j-3")).toBe(await runOf("j-2"));
+    const [first, ...others] = await historyOf(await runOf("j-2"));
+    expect(others).toEqual([]);
+    expect(first?.data).toMatchObject({
+      command_id: "j-2",
+      force_full_sync: true,
+      sync_trigger_reason: { ui_tag: "Manual", ui_detail: "loaded anew" },
+    });
+    // The command that comes back finds its run begun.
+    expect(await trigger("j-2", { ...asked, reason: "loaded anew" })).toMatchObject({ kind: "done" });
+    expect(await historyOf(await runOf("j-2"))).toHaveLength(1);
   });
 
   test("a tick whose worker died before its event is a run also when the sync was paused meanwhile", async () => {

@@ -80,7 +80,7 @@ export function syncTriggerRoutes(desk: ApiDesk) {
     const key = headerOf(context, "idempotency-key");
     const answer = await door.trigger({
       workspaceId: context.get("workspaceId"),
-      commandId: doorCommandId(payload, key === null ? null : [caller.tokenId, sync, key]),
+      commandId: doorCommandId(key === null ? null : [caller.tokenId, sync, key]),
       isRepeatable: key !== null,
       payload,
       traceparent: cleanTraceparent(headerOf(context, "traceparent")),
