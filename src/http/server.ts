@@ -22,6 +22,8 @@ export interface ServeOptions {
   port: number;
   /** How long answers under way have once it closes, ms. */
   lastCallMs?: number;
+  /** How long a request may take to say what it is, ms: its body has the five minutes that Node gives the whole. */
+  headersTimeoutMs?: number;
 }
 
 /**
@@ -29,16 +31,19 @@ export interface ServeOptions {
  * gives the process to drain: the workers' part comes after this. Source: ours.
  */
 const LAST_CALL_MS = 10_000;
+/** Source: Node's own. */
+const HEADERS_TIMEOUT_MS = 60_000;
 
 /** @throws Unavailable when the port is taken or not allowed. */
 export function serveHttp(
   app: Served,
-  { host, port, lastCallMs = LAST_CALL_MS }: ServeOptions,
+  { host, port, lastCallMs = LAST_CALL_MS, headersTimeoutMs = HEADERS_TIMEOUT_MS }: ServeOptions,
 ): Promise<HttpServer> {
   // Of HTTP/1.0 alone, where nothing has to say which host is asked.
   const answer = getRequestListener(app.fetch, { hostname: "localhost", errorHandler: answerUnroutable });
+  const limits = { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: headersTimeoutMs / 2 };
   // Node would refuse a request without a host by an empty answer.
-  const server = createServer({ requireHostHeader: false }, (request, response) => {
+  const server = createServer({ ...limits, requireHostHeader: false }, (request, response) => {
     if (!lacksHost(request, response)) void answer(request, response);
   });
   answerUnreadable(server);

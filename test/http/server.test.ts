@@ -2,12 +2,12 @@
 import { connect, type Socket } from "node:net";
 import { Hono } from "hono";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { serveHttp } from "../../src/http/server.ts";
+import { type ServeOptions, serveHttp } from "../../src/http/server.ts";
 
 const HELD_LENGTH = 32 * 1_048_576;
 
 /** A server with an answer larger than the buffers of a connection, one that waits to be let go, and one without an end. */
-async function serve({ lastCallMs }: { lastCallMs?: number } = {}) {
+async function serve(options: Partial<ServeOptions> = {}) {
   const gate = Promise.withResolvers<void>();
   let waiting = 0;
   const app = new Hono()
@@ -18,12 +18,11 @@ async function serve({ lastCallMs }: { lastCallMs?: number } = {}) {
       return context.text("let go");
     })
     .get("/drip", (context) => context.body(new ReadableStream({ start: (body) => body.enqueue("some") })))
-    .all("/", (context) => context.text("here"));
-  const server = await serveHttp(app, {
-    host: "127.0.0.1",
-    port: 0,
-    ...(lastCallMs === undefined ? {} : { lastCallMs }),
-  });
+    .post("/body", async (context) => context.text(await context.req.text()))
+    .all("/", (context) => context.text("here"))
+    // A body that breaks off: nobody is left to tell.
+    .onError((_error, context) => context.text("failed", 500));
+  const server = await serveHttp(app, { host: "127.0.0.1", port: 0, ...options });
   return { server, release: gate.resolve, waiting: () => waiting };
 }
 
@@ -105,8 +104,8 @@ describe("what is no request", () => {
   afterEach(async () => {
     await Promise.all(servers.splice(0).map((server) => server.close()));
   });
-  async function answerTo(text: string): Promise<string> {
-    const { server } = await serve();
+  async function answerTo(text: string, options: Partial<ServeOptions> = {}): Promise<string> {
+    const { server } = await serve(options);
     servers.push(server);
     return rest(send(server.url, text));
   }
@@ -125,7 +124,24 @@ describe("what is no request", () => {
     ["headers that are too large", 431, get("/", `X-Long: ${"x".repeat(20_000)}\r\n`), "16 KiB at most"],
     ["an expectation", 417, get("/", "Expect: a-miracle\r\n"), "Of expectations only"],
   ])("%s is answered with the API's error body", async (_name, status, text, message) => {
-    const answer = await answerTo(text);
+    expectRefusal(await answerTo(text), status, message);
+  });
+
+  test.each([
+    ["nothing behind a first line", "GET / HTTP/1.1\r\n"],
+    ["headers that never end", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: y"],
+  ])("%s, is answered with 408 once its time is over", async (_name, text) => {
+    const message = "The request did not come to its end in time.";
+    expectRefusal(await answerTo(text, { headersTimeoutMs: 200 }), 408, message);
+  });
+
+  test("chunks of a body with too much beside them are answered with 413", async () => {
+    const chunked = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const answer = await answerTo(`${chunked}1;${"x".repeat(20_000)}\r\ny\r\n0\r\n\r\n`);
+    expectRefusal(answer, 413, "The extensions of the body's chunks are too large.");
+  });
+
+  function expectRefusal(answer: string, status: number, message: string): void {
     const [head = "", body = ""] = answer.split("\r\n\r\n");
     expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(head).toMatch(/^content-type: application\/json/im);
@@ -137,7 +153,7 @@ describe("what is no request", () => {
       code: status,
       message: expect.stringContaining(message) as string,
     });
-  });
+  }
 
   test("is not answered in the middle of another answer", async () => {
     const { server } = await serve();
