@@ -60,7 +60,7 @@ Measures Egret against what the machine can do without it: reference and subject
 
 ${LIST.join("\n")}
 
-Without a name: append, sync, and delivery in small rounds, in under two minutes. \`all\` takes about nine.
+Without a name: append, sync, and delivery in small rounds, in under two minutes. \`all\` takes about twelve.
 
   --quick          smaller rounds and fewer of them: a look, no figure to keep
   --cpu-prof <dir> CPU profiles of our processes during the rounds of \`delivery\` and \`sync\`
