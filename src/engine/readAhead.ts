@@ -39,7 +39,7 @@ export class ReadAhead {
       });
     }
     if (this.#error !== null) throw this.#error;
-    return this.#waiting > 0;
+    return this.hasMore;
   }
 
   /** Whether something waits to be taken at this moment. */

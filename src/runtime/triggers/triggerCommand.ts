@@ -147,7 +147,7 @@ function policyFor({ options }: TriggeredSync, payload: TriggerCommand): OnBusy 
 }
 
 /** How the run of a trigger begins that another may have caused, and not lived to begin: as what was asked for first. */
-async function beginningOf(
+export async function beginningOf(
   desk: Pick<TriggerDesk, "claimOf">,
   command: CommandInHand<"trigger">,
   { sync, runId, duplicate }: CausedRun & { duplicate: boolean },

@@ -20,11 +20,10 @@ import type { CommandInHand, Refusal } from "../commandInHand.ts";
 import { Together } from "../together.ts";
 import {
   beginInLog,
-  claimedEvent,
+  beginningOf,
   type FirstEvent,
   lackingIn,
   requestRun,
-  triggeredEvent,
   wishesOf,
 } from "./triggerCommand.ts";
 import type { TriggerDesk, TriggeredSync } from "./triggerDesk.ts";
@@ -63,7 +62,7 @@ export function openTriggerDoor({ database, log }: { database: OpenDatabase; log
     await beginInLog(log, first);
     known.add(runId);
   };
-  const deskFor = openDesks(database);
+  const deskFor = openDesks(database, known);
   const looks = new Map<number, Promise<void>>();
 
   /** A run that is given back can be read at once: it is in the log. */
@@ -81,13 +80,7 @@ export function openTriggerDoor({ database, log }: { database: OpenDatabase; log
       await delay(LOOK_EVERY_MS);
     }
     // Whoever claimed the sync for it died before the run began: it begins as what was asked for then, not now.
-    const { workspaceId, runId } = run;
-    const claim = await claimOf(database.db, { workspaceId, runId });
-    await begin(
-      claim === null
-        ? triggeredEvent(command, { sync, runId })
-        : claimedEvent(claim, { workspaceId, sync, runId }),
-    );
+    await begin(await beginningOf(deskFor(command), command, { sync, runId: run.runId, duplicate: true }));
   };
 
   return {
@@ -127,7 +120,7 @@ class KnownRuns {
 /** What the command worker's code asks for one trigger, of which most is seen already. */
 type DeskFor = (command: DoorTrigger) => TriggerDesk;
 
-function openDesks({ pool, db }: OpenDatabase): DeskFor {
+function openDesks({ pool, db }: OpenDatabase, known: KnownRuns): DeskFor {
   // Most triggers of a busy sync change nothing: those are answered by what one query without a lock shows.
   const glances = new Together((asks: readonly GlanceAsk[]) =>
     glanceAt(pool, asks, { memoryMs: COMMAND_MEMORY_MS }),
@@ -150,7 +143,8 @@ function openDesks({ pool, db }: OpenDatabase): DeskFor {
         const answer = glance === null ? null : answerAtAGlance(claim, glance.seen);
         return answer ?? claims.ask({ ...claim, forgetAfterMs: COMMAND_MEMORY_MS });
       },
-      claimOf: (run) => claimOf(db, run),
+      // A run that is in the log has begun: triggers that join it ask for nothing.
+      claimOf: async (run) => (known.has(run.runId) ? null : claimOf(db, run)),
     };
   };
 }
